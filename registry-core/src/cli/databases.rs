@@ -1,18 +1,25 @@
 //! [`Databases`]: what a program tells the command line, and the start of each command.
 
 use std::fmt;
+use std::panic::Location;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::migration::MigrationSource;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 
 use super::command::{DatabaseArgs, DatabaseCommand, DatabaseSubcommand};
-use super::exit::{Exit, Failure, Outcome};
+use super::exit::{Caused, Exit, Failure, Outcome};
 use super::output::Output;
 use super::{check, completions, create, drop, migrate, revert, shell, status, url, verify};
 use crate::bind::Bind;
-use crate::registry::{DieselBackend, KnownMigrations, Located, Registry, Tenancy, Tenant, known};
+use crate::cause::DriverError;
+use crate::registry::{
+    DieselBackend, KnownMigrations, LedgerBind, Located, NameStream, Registry, Tenancy, Tenant,
+    TenantNames, forget_tenants, known, ledger_in,
+};
+use crate::settings::BindKey;
 
 /// The databases of a program, on which a [`DatabaseCommand`] is run.
 ///
@@ -22,13 +29,26 @@ pub struct Databases {
     pub(super) registry: Registry,
     /// In the order in which the program names them.
     migrations: Vec<Arc<dyn KnownMigrations>>,
+    /// Taken by the command that reads them.
+    tenants: Mutex<Option<NameStream>>,
+    pub(super) ledger: Option<Arc<dyn LedgerBind>>,
+    /// Where the program has made this value. It is named where a write waits for another one.
+    pub(super) place: &'static Location<'static>,
     program: Option<fn() -> clap::Command>,
 }
 
 impl Databases {
     /// The databases of a registry.
+    #[track_caller]
     pub fn new(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), migrations: Vec::new(), program: None }
+        Self {
+            registry: registry.clone(),
+            migrations: Vec::new(),
+            tenants: Mutex::new(None),
+            ledger: None,
+            place: Location::caller(),
+            program: None,
+        }
     }
 
     /// The migrations of a bind. Binds are migrated in the order in which their migrations are named here.
@@ -44,6 +64,24 @@ impl Databases {
             None => self.migrations.push(migrations),
         }
         self
+    }
+
+    /// The names of all tenants, for `--all-tenants`. A list becomes a stream by
+    /// [`tenant_names`](crate::tenant::tenant_names).
+    ///
+    /// The stream is polled once the binds that have one database are migrated, so it can read the names from one of
+    /// them. If several binds have a database or schema for each tenant, all names are kept in memory meanwhile; with one
+    /// such bind, only those that are at work are.
+    pub fn tenants(self, names: impl TenantNames) -> Self {
+        Self { tenants: Mutex::new(Some(names.into_names())), ..self }
+    }
+
+    /// Notes in a table of the bind `L` which tenants are up to date, so that `migrate --all-tenants` connects to the
+    /// others only, and no two such runs are at work at a time. See [`MigrateTenants::ledger`](crate::MigrateTenants::ledger).
+    ///
+    /// `revert`, `redo` and `drop` delete what it has noted of the tenants that they change.
+    pub fn ledger<L: Bind>(self) -> Self {
+        Self { ledger: Some(ledger_in::<L>()), ..self }
     }
 
     /// Names the program's own arguments, of which `completions` prints the completions. Without it, they are those of the
@@ -142,6 +180,35 @@ impl Databases {
         Failure::usage(format!("bind `{key}` has one database for all tenants: leave out --tenant"))
     }
 
+    /// The names of all tenants, as a stream for each of `binds` binds.
+    pub(super) async fn names(&self, binds: usize) -> Result<Vec<NameStream>, Failure> {
+        let names = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(names) = names else {
+            return Err(Failure::usage(
+                "the program does not say which tenants there are: name them by --tenant",
+            ));
+        };
+        if binds <= 1 {
+            return Ok(vec![names]);
+        }
+        let read: Result<Vec<Box<str>>, DriverError> = names.try_collect().await;
+        let read =
+            read.map_err(|error| Caused::new("the names of the tenants could not be read", error))?;
+        let stream = || Box::pin(stream::iter(read.clone()).map(Ok)) as NameStream;
+        Ok((0..binds).map(|_| stream()).collect())
+    }
+
+    /// Deletes what the ledger has noted of a tenant.
+    pub(super) async fn forget(&self, key: BindKey, tenant: &str) -> Result<(), Failure> {
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let forgotten = forget_tenants(&self.registry, &**ledger, key, Some(tenant), self.place);
+        forgotten.await.map_err(|error| {
+            let message =
+                format!("bind `{key}`: the ledger in bind `{}` cannot be used", ledger.key());
+            Caused::new(message, error).into()
+        })
+    }
+
     /// The migrations of a bind.
     pub(super) fn known(&self, key: &str) -> Result<&Arc<dyn KnownMigrations>, Failure> {
         self.tenancy(key)?;
@@ -153,6 +220,10 @@ impl Databases {
     /// The migrations of a bind, if the program has named them.
     pub(super) fn migrations_of(&self, key: &str) -> Option<&Arc<dyn KnownMigrations>> {
         self.migrations.iter().find(|known| known.key() == *key)
+    }
+
+    pub(super) fn has_migrations(&self) -> bool {
+        !self.migrations.is_empty()
     }
 
     /// The place of a bind in the order in which the program names the migrations.
@@ -178,6 +249,7 @@ impl fmt::Debug for Databases {
         f.debug_struct("Databases")
             .field("registry", &self.registry)
             .field("migrations", &self.migrations)
+            .field("ledger", &self.ledger)
             .finish_non_exhaustive()
     }
 }

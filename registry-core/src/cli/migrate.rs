@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::command::{LimitArgs, MigrateArgs};
 use super::databases::Databases;
-use super::exit::{Exit, Failure, Outcome, chain};
+use super::exit::{Exit, Failure, Outcome};
 use super::interrupt::Interrupts;
 use super::output::{Output, Tone};
 use super::plan;
 use super::targets::{Chosen, Target};
+use super::tenants::TenantCounts;
 use super::verify::counted;
-use crate::registry::{Change, MigrateError, MigrateOptions, MigrateReport};
+use crate::registry::{Change, MigrateOptions, MigrateReport};
 
 pub(super) async fn run(
     databases: &Databases,
@@ -38,7 +39,11 @@ pub(super) async fn run(
     };
     let mut run = Run::begin(databases, output, options(&arguments.limits));
     run.change(targets, &change, arguments.keep_going).await;
-    if arguments.tenants.is_empty() && !arguments.all_tenants {
+    if arguments.all_tenants {
+        run.all_tenants(chosen.per_tenant, arguments).await?;
+        return Ok(run.end());
+    }
+    if arguments.tenants.is_empty() {
         for known in &chosen.per_tenant {
             output.progress(format_args!(
                 "{}: not migrated, as it has a database or schema for each tenant: add --tenant NAME or --all-tenants",
@@ -56,12 +61,12 @@ pub(super) fn options(arguments: &LimitArgs) -> MigrateOptions {
 
 /// The changes of a command, and how they end.
 pub(super) struct Run<'d> {
-    databases: &'d Databases,
-    output: &'d Output,
-    options: MigrateOptions,
-    interrupts: Interrupts,
-    report: Report,
-    exit: Exit,
+    pub(super) databases: &'d Databases,
+    pub(super) output: &'d Output,
+    pub(super) options: MigrateOptions,
+    pub(super) interrupts: Interrupts,
+    pub(super) report: Report,
+    pub(super) exit: Exit,
 }
 
 /// What happened to one database.
@@ -92,12 +97,15 @@ enum Event<'a> {
 
 /// All of it.
 #[derive(Default, Serialize)]
-struct Report {
+pub(super) struct Report {
     databases: usize,
     changed: usize,
     up_to_date: usize,
     failed: usize,
     not_reached: usize,
+    /// Of all binds, with `--all-tenants`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tenants: Option<TenantCounts>,
 }
 
 #[derive(Serialize)]
@@ -122,27 +130,44 @@ impl<'d> Run<'d> {
     pub(super) async fn change(&mut self, targets: Vec<Target>, change: &Change, keep_going: bool) {
         for target in targets {
             self.report.databases += 1;
-            if self.interrupts.has_come() {
-                self.exit = Exit::Interrupted;
-            }
-            if self.exit == Exit::Interrupted || (self.exit != Exit::Done && !keep_going) {
+            if self.is_over(keep_going) {
                 self.not_reached(&target);
                 continue;
             }
-            let spinner = self.output.spinner(format!("{target}: running migrations"));
-            let changing = target.known.change(
-                &self.databases.registry,
-                target.tenant.as_ref(),
-                change.clone(),
-                self.options,
-            );
-            let changed = changing.await;
-            drop(spinner);
+            let changed = {
+                let _spinner = self.output.spinner(format!("{target}: running migrations"));
+                self.change_one(&target, change).await
+            };
             match changed {
                 Ok(report) => self.changed(&target, &report),
-                Err(error) => self.failed(&target, &error),
+                Err(failure) => self.failed(&target, &failure),
             }
         }
+    }
+
+    async fn change_one(&self, target: &Target, change: &Change) -> Result<MigrateReport, Failure> {
+        let Self { databases, options, .. } = *self;
+        let goes_back = matches!(change, Change::Revert(_) | Change::Redo);
+        let tenant = target.tenant_name().filter(|_| goes_back);
+        // Before the change, in case that this process is killed.
+        if let Some(tenant) = tenant {
+            databases.forget(target.key(), tenant).await?;
+        }
+        let (registry, of) = (&databases.registry, target.tenant.as_ref());
+        let changed = target.known.change(registry, of, change.clone(), options).await;
+        // And after it, as a run on all tenants may have noted the tenant meanwhile.
+        if let Some(tenant) = tenant {
+            databases.forget(target.key(), tenant).await?;
+        }
+        Ok(changed?)
+    }
+
+    /// Whether nothing new may begin.
+    pub(super) fn is_over(&mut self, keep_going: bool) -> bool {
+        if self.interrupts.has_come() {
+            self.exit = Exit::Interrupted;
+        }
+        self.exit == Exit::Interrupted || (self.exit != Exit::Done && !keep_going)
     }
 
     /// Prints the report, and returns the exit code.
@@ -198,10 +223,10 @@ impl<'d> Run<'d> {
         }
     }
 
-    fn failed(&mut self, target: &Target, error: &MigrateError) {
+    fn failed(&mut self, target: &Target, failure: &Failure) {
         self.report.failed += 1;
         self.exit = Exit::Failed;
-        let mut messages = chain(error);
+        let mut messages = failure.chain();
         self.output.error(&messages);
         if self.output.is_json {
             let (bind, tenant) = (&*target.key(), target.tenant_name());

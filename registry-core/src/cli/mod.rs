@@ -112,6 +112,8 @@ mod revert;
 mod shell;
 mod status;
 mod targets;
+mod tenant_status;
+mod tenants;
 mod url;
 mod verify;
 

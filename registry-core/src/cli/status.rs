@@ -7,11 +7,25 @@ use super::databases::Databases;
 use super::exit::{Exit, Failure, Outcome, chain};
 use super::output::{Output, Tone};
 use super::targets::Chosen;
+use super::tenant_status;
 use crate::registry::{BindOverview, MigrationEntry, MigrationState, MigrationStatus, Tenancy};
 
 #[derive(Serialize)]
 struct Document {
     binds: Vec<Line>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    Bind {
+        #[serde(flatten)]
+        line: &'a Line,
+    },
+    Report {
+        tenants: tenant_status::Counts,
+        exit_code: u8,
+    },
 }
 
 /// A bind, or a tenant of it.
@@ -40,27 +54,61 @@ struct Problem {
 }
 
 pub(super) async fn run(databases: &Databases, output: &Output, arguments: &StatusArgs) -> Outcome {
-    let lines = if arguments.tenants.is_empty() {
-        let mut lines = Vec::new();
-        for bind in chosen_binds(databases, &arguments.binds)? {
-            lines.push(line_of_bind(databases, output, bind).await);
-        }
-        lines
-    } else {
-        lines_of_tenants(databases, output, arguments).await?
+    let lines = match arguments.tenants.is_empty() {
+        true => lines_of_binds(databases, output, arguments).await?,
+        false => lines_of_tenants(databases, output, arguments).await?,
     };
-    let has_failed = lines.iter().any(|line| line.failure.is_some());
-    let is_pending = lines.iter().any(|line| line.pending > 0);
-    if output.is_json {
-        output.json(&Document { binds: lines });
-    } else {
-        lines.iter().for_each(|line| print(output, line));
+    let mut has_failed = lines.iter().any(|line| line.failure.is_some());
+    let mut is_pending = lines.iter().any(|line| line.pending > 0);
+    match output.is_json {
+        // As the tenants follow, each on a line of its own.
+        true if arguments.all_tenants => {
+            lines.iter().for_each(|line| output.json(&Event::Bind { line }));
+        }
+        true => output.json(&Document { binds: lines }),
+        false => lines.iter().for_each(|line| print(output, line)),
     }
-    Ok(match (has_failed, is_pending && arguments.exit_code) {
+    let mut tenants = None;
+    if arguments.all_tenants {
+        let chosen = Chosen::new(databases, &arguments.binds)?;
+        let jobs = arguments.jobs.into();
+        let counts = tenant_status::print(databases, output, &chosen.per_tenant, jobs).await?;
+        has_failed |= counts.failed > 0;
+        is_pending |= counts.pending > 0;
+        tenants = Some(counts);
+    }
+    let exit = match (has_failed, is_pending && arguments.exit_code) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Pending,
         (false, false) => Exit::Done,
-    })
+    };
+    if let (Some(tenants), true) = (tenants, output.is_json) {
+        output.json(&Event::Report { tenants, exit_code: exit.code() });
+    }
+    Ok(exit)
+}
+
+async fn lines_of_binds(
+    databases: &Databases,
+    output: &Output,
+    arguments: &StatusArgs,
+) -> Result<Vec<Line>, Failure> {
+    // A mistake of the program is said, too, if its binds are all listed.
+    if databases.has_migrations() {
+        databases.all_known()?;
+    }
+    let mut lines = Vec::new();
+    for bind in chosen_binds(databases, &arguments.binds)? {
+        // With all tenants, a bind that has nothing but tenants is listed with them.
+        if arguments.all_tenants
+            && bind.tenancy != Tenancy::Single
+            && databases.migrations_of(&bind.key).is_some()
+        {
+            continue;
+        }
+        lines.push(line_of_bind(databases, output, bind).await);
+    }
+    Ok(lines)
 }
 
 /// The binds that the arguments name, or all: first those with migrations, in the order in which the program names them.

@@ -80,11 +80,6 @@ pub use migrate::{
     MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
     Migrations, PlannedMigration,
 };
-#[cfg_attr(
-    not(feature = "cli"),
-    expect(unused_imports, reason = "only the command line asks")
-)]
-pub(crate) use provision::DatabaseError;
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
 };
@@ -92,6 +87,11 @@ pub use migrate_tenants::{
     MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
     TenantNames, TenantOutcome, TenantResult, tenant_names,
 };
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};
