@@ -21,6 +21,10 @@ use futures_util::{Stream, TryStreamExt, stream};
 use registry_core::cli::{DatabaseCommand, Databases};
 use registry_core::{Registry, RunQueryDsl, Settings, bind_tables, binds};
 
+mod flights {
+    pub(crate) mod exit;
+}
+
 binds! {
     Main: Sqlite = "default";
     Analytics: Sqlite = "analytics";
@@ -59,10 +63,7 @@ enum Command {
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => flights::exit::exit_code(Err(error)),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Chec
     if !arguments.watch {
         return Ok(once(databases, output, arguments).await);
     }
-    let interrupts = Interrupts::listen();
+    let interrupts = Interrupts::quietly();
     let mut exit = Exit::Done;
     loop {
         tokio::select! {

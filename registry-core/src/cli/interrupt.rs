@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::exit::Exit;
+use super::output::Output;
 
 /// Listens for signals as long as it lives. Meanwhile, they do not have their usual effect.
 pub(super) struct Interrupts {
@@ -18,13 +19,22 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// Listens for Ctrl-C and SIGTERM. The second one ends the process, with the code of an interrupted one.
-    pub(super) fn listen() -> Self {
-        Self::of(Signals::that_interrupt(), |count| {
+    pub(super) fn listen(output: &Output) -> Self {
+        let output = output.clone();
+        Self::of(Signals::that_interrupt(), move |count| {
             if count > 1 {
-                eprintln!("ended by a second signal: what was running may be done in part");
+                output.warning("ended at once: what was running may be done in part");
                 process::exit(Exit::Interrupted.code().into());
             }
+            output.warning(
+                "interrupted: what is running comes to its end, and nothing new begins. Once more ends it at once",
+            );
         })
+    }
+
+    /// Listens for Ctrl-C and SIGTERM, for a command that has nothing to bring to its end.
+    pub(super) fn quietly() -> Self {
+        Self::of(Signals::that_interrupt(), |_| {})
     }
 
     /// Listens for the signals that end this process. Those of the terminal (Ctrl-C, Ctrl-\) are for the child, which gets

@@ -12,6 +12,7 @@ use super::targets::{Chosen, Target};
 use super::tenants::TenantCounts;
 use super::verify::counted;
 use crate::registry::{Change, MigrateOptions, MigrateReport};
+use crate::settings::BindKey;
 
 pub(super) async fn run(
     databases: &Databases,
@@ -122,7 +123,7 @@ impl<'d> Run<'d> {
         output: &'d Output,
         options: MigrateOptions,
     ) -> Self {
-        let interrupts = Interrupts::listen();
+        let interrupts = Interrupts::listen(output);
         Self { databases, output, options, interrupts, report: Report::default(), exit: Exit::Done }
     }
 
@@ -175,8 +176,6 @@ impl<'d> Run<'d> {
         if self.output.is_json {
             let exit_code = self.exit.code();
             self.output.json(&LastLine { event: "report", report: &self.report, exit_code });
-        } else if self.exit == Exit::Interrupted {
-            self.output.warning("interrupted before all was done");
         }
         self.exit
     }
@@ -232,6 +231,15 @@ impl<'d> Run<'d> {
             let (bind, tenant) = (&*target.key(), target.tenant_name());
             let error = messages.remove(0);
             self.output.json(&Event::Failed { bind, tenant, error, causes: messages });
+        }
+    }
+
+    /// The tenants of a bind that were not begun.
+    pub(super) fn tenants_not_reached(&self, key: BindKey) {
+        if self.output.is_json {
+            self.output.json(&Event::NotReached { bind: &key, tenant: None });
+        } else {
+            self.output.message(format_args!("{key}: tenants not reached"));
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::databases::Databases;
 use super::exit::{Failure, chain};
 use super::output::{Output, Tone};
+use super::verify::counted;
 use crate::cause::DriverError;
 use crate::registry::{KnownMigrations, MigrationStatus, NameStream, Registry};
 
@@ -73,6 +74,12 @@ async fn print_bind(
 ) -> Result<Counts, Failure> {
     let key = known.key();
     let mut counts = Counts::default();
+    if !output.is_json {
+        let overview = databases.registry.overview();
+        let url = overview.into_iter().find(|bind| bind.key == key).and_then(|bind| bind.url);
+        let url = url.map(|url| format!("  {url}"));
+        output.result(format_args!("{key}{}", url.unwrap_or_default()));
+    }
     let spinner = output.spinner(format!("{key}: reading the migrations of tenants"));
     let mut statuses = statuses(databases.registry.clone(), Arc::clone(known), names, jobs);
     while let Some(status) = statuses.next().await {
@@ -115,7 +122,7 @@ async fn print_bind(
     if output.is_json {
         output.json(&Event::Tenants { bind: &key, counts });
     } else {
-        output.result(format_args!("{key}: {}", counts.worded()));
+        output.result(format_args!("  {}", counts.worded()));
     }
     Ok(counts)
 }
@@ -157,7 +164,7 @@ impl Counts {
     fn worded(&self) -> String {
         let Self { up_to_date, pending, unknown, failed } = *self;
         let mut parts = vec![
-            format!("{up_to_date} tenants up to date"),
+            format!("{} up to date", counted(up_to_date, "tenant")),
             format!("{pending} with pending migrations"),
         ];
         if unknown > 0 {

@@ -52,18 +52,15 @@ impl Run<'_> {
         arguments: &MigrateArgs,
     ) -> Result<(), Failure> {
         let mut total = TenantCounts::default();
-        if !self.is_over(arguments.keep_going) && !binds.is_empty() {
-            let names = self.databases.names(binds.len()).await?;
-            for (known, names) in binds.into_iter().zip(names) {
-                if self.is_over(arguments.keep_going) {
-                    self.output.progress(format_args!("{}: tenants not reached", known.key()));
-                    continue;
-                }
-                total += self.tenants_of(known, names, arguments).await;
-            }
-        } else {
-            for known in binds {
-                self.output.progress(format_args!("{}: tenants not reached", known.key()));
+        let names = match self.is_over(arguments.keep_going) || binds.is_empty() {
+            true => Vec::new(),
+            false => self.databases.names(binds.len()).await?,
+        };
+        let mut names = names.into_iter();
+        for known in binds {
+            match names.next().filter(|_| !self.is_over(arguments.keep_going)) {
+                Some(names) => total += self.tenants_of(known, names, arguments).await,
+                None => self.tenants_not_reached(known.key()),
             }
         }
         self.report.tenants = Some(total);

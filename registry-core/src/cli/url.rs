@@ -24,8 +24,13 @@ struct Document<'a> {
 
 pub(super) async fn run(databases: &Databases, output: &Output, arguments: &UrlArgs) -> Outcome {
     let located = databases.locate(&arguments.database).await?;
-    let url = url_of(&located, arguments.migrate).await?;
-    let (without, whole) = (url.without_secrets(), url.expose());
+    let url = connected_url(&located, arguments.migrate).await?;
+    let whole = with_schema(&url, &located).expose();
+    let without = match DatabaseUrl::parse(&url.without_secrets()) {
+        // Options of the user's own may have a secret, so they are left out, and with them the schema.
+        Ok(without) if !url.has_startup_options() => with_schema(&without, &located).expose(),
+        _ => url.without_secrets(),
+    };
     let has_secret = without != whole;
     let shows_secret = has_secret && arguments.show_password;
     if shows_secret && !arguments.yes && !is_confirmed(output)? {
@@ -60,22 +65,28 @@ fn is_confirmed(output: &Output) -> Result<bool, Failure> {
     Ok(answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")))
 }
 
-/// The URL of a database, with the password of the moment if the program asks for one at each connection. That of a
-/// tenant's schema selects the schema.
+/// The URL by which a program connects to the database. That of a tenant's schema selects the schema.
 pub(super) async fn url_of(located: &Located, migrate: bool) -> Result<DatabaseUrl, Failure> {
+    Ok(with_schema(&connected_url(located, migrate).await?, located))
+}
+
+/// The URL of a database, with the password of the moment if the program asks for one at each connection.
+async fn connected_url(located: &Located, migrate: bool) -> Result<DatabaseUrl, Failure> {
     let settings = &located.settings;
     let url = if migrate { settings.url_to_migrate() } else { &settings.url };
-    let url = match &settings.credentials {
+    let Some(credentials) = &settings.credentials else { return Ok(url.clone()) };
+    let url = credentials.url_with_credentials(url).await;
+    Ok(url.map_err(|error| {
+        let message = format!("bind `{}`: its credentials could not be obtained", settings.key);
+        Caused::new(message, error)
+    })?)
+}
+
+fn with_schema(url: &DatabaseUrl, located: &Located) -> DatabaseUrl {
+    match &located.schema {
         None => url.clone(),
-        Some(credentials) => credentials.url_with_credentials(url).await.map_err(|error| {
-            let message = format!("bind `{}`: its credentials could not be obtained", settings.key);
-            Caused::new(message, error)
-        })?,
-    };
-    Ok(match &located.schema {
-        None => url,
         Some(schema) => url.with_startup_option(&search_path(schema)),
-    })
+    }
 }
 
 /// The start-up option of PostgreSQL that selects a schema.

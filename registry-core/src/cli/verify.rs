@@ -1,5 +1,7 @@
 //! `verify`: whether every database answers, and whether the program's models fit.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 
 use super::databases::Databases;
@@ -57,6 +59,7 @@ fn texts(failures: &[VerifyFailure]) -> Vec<String> {
 }
 
 /// `1 bind`, `2 binds`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+pub(super) fn counted<N: PartialEq + Display + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == 1.into() { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
