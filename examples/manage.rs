@@ -31,7 +31,7 @@ binds! {
     Bookings: Sqlite = "bookings";
 }
 
-diesel::table! { airlines (name) { name -> Text, country -> Nullable<Text>, } }
+diesel::table! { airlines (name) { name -> Text, } }
 bind_tables!(Main; airlines);
 
 const MAIN: EmbeddedMigrations = embed_migrations!("examples/migrations/manage/main");

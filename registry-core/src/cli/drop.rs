@@ -38,15 +38,22 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Drop
     };
     confirm(databases, output, arguments, noun, name).await?;
     let is_dropped = match (known, tenant) {
-        (Some(known), Some(tenant)) => match known.drop_tenant(&databases.registry, tenant).await {
-            Ok(()) => true,
-            Err(DropTenantError::Acquire(AcquireError::UnknownTenant { .. }))
-                if arguments.if_exists =>
-            {
-                false
+        (Some(known), Some(tenant)) => {
+            // Before it, in case that this process is killed, and after it, as a run on all tenants may have noted it
+            // meanwhile.
+            databases.forget(known.key(), tenant).await?;
+            let dropped = known.drop_tenant(&databases.registry, tenant).await;
+            databases.forget(known.key(), tenant).await?;
+            match dropped {
+                Ok(()) => true,
+                Err(DropTenantError::Acquire(AcquireError::UnknownTenant { .. }))
+                    if arguments.if_exists =>
+                {
+                    false
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        },
+        }
         _ => match databases.registry.drop_database(key).await {
             Ok(()) => true,
             Err(DatabaseError::Missing { .. }) if arguments.if_exists => false,
@@ -95,8 +102,9 @@ async fn confirm(
     };
     match given {
         Some(given) if given == name => Ok(()),
-        _ => Err(Failure::usage(format!(
+        Some(_) => Err(Failure::usage(format!(
             "nothing was dropped: the name of the {noun} is `{name}`, and another one was given"
         ))),
+        None => Err(Failure::usage("nothing was dropped, as no name was given")),
     }
 }

@@ -226,7 +226,11 @@ impl<'d> Run<'d> {
         self.report.failed += 1;
         self.exit = Exit::Failed;
         let mut messages = failure.chain();
-        self.output.error(&messages);
+        let mut shown = messages.clone();
+        if let Some(tenant) = target.tenant_name() {
+            shown[0] = format!("tenant `{tenant}`: {}", shown[0]);
+        }
+        self.output.error(&shown);
         if self.output.is_json {
             let (bind, tenant) = (&*target.key(), target.tenant_name());
             let error = messages.remove(0);

@@ -15,12 +15,13 @@ struct Document {
 
 pub(super) async fn run(databases: &Databases, output: &Output, targets: &[Target]) -> Outcome {
     let mut plans = Vec::new();
-    for target in targets {
+    for (at, target) in targets.iter().enumerate() {
         let plan = target.known.plan(&databases.registry, target.tenant.as_ref()).await?;
         if output.is_json {
             plans.push(plan);
         } else {
-            output.result(format_args!("{plan}\n"));
+            let gap = if at == 0 { "" } else { "\n" };
+            output.result(format_args!("{gap}{plan}"));
         }
     }
     if output.is_json {

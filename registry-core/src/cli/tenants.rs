@@ -139,7 +139,7 @@ fn printer(output: Output, key: BindKey) -> Box<dyn FnMut(&TenantOutcome) + Send
         match &outcome.result {
             TenantResult::Failed(failure) => {
                 let mut messages = chain(failure);
-                messages[0] = format!("{key}, tenant `{tenant}`: {}", messages[0]);
+                messages[0] = format!("tenant `{tenant}`: {}", messages[0]);
                 output.error(&messages);
             }
             TenantResult::Applied(_) | TenantResult::Repeated if !output.has_bars => {

@@ -46,7 +46,7 @@ pub(super) async fn run(databases: &Databases, output: &Output) -> Outcome {
         }
         let word = output.toned(Tone::Good, "ok", 0);
         output.result(format_args!(
-            "{word}: {} answered, {} models and tables fit",
+            "{word}: {} answered; models and tables that fit: {}",
             counted(document.answered.len(), "bind"),
             document.bound.unwrap_or_default(),
         ));

@@ -35,8 +35,8 @@ struct Client {
     arguments: Vec<OsString>,
     /// Variables that are set, or removed.
     variables: Vec<(OsString, Option<OsString>)>,
-    /// The package of Debian that has the program.
-    package: &'static str,
+    /// The package of Debian that has the program. `None` for a program that the user has chosen.
+    package: Option<&'static str>,
     files: Files,
 }
 
@@ -46,6 +46,12 @@ struct Wanted<'a> {
     options: &'a EngineOptions,
     /// The program that the user has chosen.
     program: Option<&'a Path>,
+}
+
+impl Wanted<'_> {
+    fn package(&self, name: &'static str) -> Option<&'static str> {
+        self.program.is_none().then_some(name)
+    }
 }
 
 pub(super) async fn run(databases: &Databases, output: &Output, arguments: ShellArgs) -> Outcome {
@@ -109,17 +115,16 @@ impl Client {
     }
 }
 
-fn not_begun(program: &Path, package: &str, error: io::Error) -> Failure {
+fn not_begun(program: &Path, package: Option<&str>, error: io::Error) -> Failure {
     let program = program.display();
-    match error.kind() {
-        ErrorKind::NotFound => Failure::from(Caused::new(
-            format!(
-                "`{program}` was not found: install it (Debian's package {package}), or name another program by --program"
-            ),
-            error,
-        )),
-        _ => Failure::from(Caused::new(format!("`{program}` could not be run"), error)),
-    }
+    let message = match (error.kind(), package) {
+        (ErrorKind::NotFound, Some(package)) => format!(
+            "`{program}` was not found: install it (Debian's package {package}), or name another program by --program"
+        ),
+        (ErrorKind::NotFound, None) => format!("`{program}` was not found"),
+        _ => format!("`{program}` could not be run"),
+    };
+    Failure::from(Caused::new(message, error))
 }
 
 fn exit_of(status: ExitStatus) -> Exit {

@@ -58,7 +58,7 @@ pub(super) async fn client(wanted: &Wanted<'_>) -> Result<Client, DriverError> {
             ("MYSQL_TCP_PORT".into(), None),
             ("MYSQL_UNIX_PORT".into(), None),
         ],
-        package: "mariadb-client",
+        package: wanted.package("mariadb-client"),
         files,
     })
 }

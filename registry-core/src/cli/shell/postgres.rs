@@ -36,7 +36,7 @@ pub(super) fn client(wanted: &Wanted<'_>) -> Result<Client, DriverError> {
         program: wanted.program.map_or_else(|| "psql".into(), Path::to_owned),
         arguments: Vec::new(),
         variables: variables.0,
-        package: "postgresql-client",
+        package: wanted.package("postgresql-client"),
         files,
     })
 }

@@ -34,7 +34,7 @@ pub(super) fn client(wanted: &Wanted<'_>) -> Result<Client, DriverError> {
         program: wanted.program.map_or_else(|| "sqlite3".into(), Path::to_owned),
         arguments,
         variables: Vec::new(),
-        package: "sqlite3",
+        package: wanted.package("sqlite3"),
         files: Files::default(),
     })
 }
