@@ -129,6 +129,8 @@ pub mod guide;
 #[cfg(feature = "engine")]
 mod latch;
 #[cfg(feature = "engine")]
+pub mod migrations;
+#[cfg(feature = "engine")]
 mod on_demand;
 #[cfg(feature = "engine")]
 mod panicked;

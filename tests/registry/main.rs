@@ -6,4 +6,13 @@ mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(hazards, migration_lock, migrations, sessions, versions);
+mount::mount!(
+    hazards,
+    migration_changes,
+    migration_lock,
+    migration_status,
+    migration_waits,
+    migrations,
+    sessions,
+    versions
+);

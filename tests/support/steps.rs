@@ -13,17 +13,26 @@ use diesel::migration::{
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
+    /// The SQL that reverts it. Without it, reverting changes nothing.
+    down: &'static str,
     in_transaction: bool,
+}
+
+impl Step {
+    /// The same migration, with SQL that reverts it.
+    pub(crate) const fn down(self, down: &'static str) -> Self {
+        Self { down, ..self }
+    }
 }
 
 /// A migration that runs in a transaction.
 pub(crate) const fn step(name: &'static str, sql: &'static str) -> Step {
-    Step { name, sql, in_transaction: true }
+    Step { name, sql, down: "", in_transaction: true }
 }
 
 /// A migration that runs outside a transaction.
 pub(crate) const fn alone(name: &'static str, sql: &'static str) -> Step {
-    Step { name, sql, in_transaction: false }
+    Step { name, sql, down: "", in_transaction: false }
 }
 
 /// A source of migrations. They may be listed in any order.
@@ -38,17 +47,11 @@ impl<DB: Backend> MigrationSource<DB> for Steps {
 
 impl<DB: Backend> Migration<DB> for Step {
     fn run(&self, connection: &mut dyn BoxableConnection<DB>) -> Result<()> {
-        let (sql, panics) = match self.sql.strip_suffix("panic") {
-            Some(sql) => (sql, true),
-            None => (self.sql, false),
-        };
-        connection.batch_execute(if sql.is_empty() { "SELECT 1" } else { sql })?;
-        assert!(!panics, "the migration panics");
-        Ok(())
+        execute(connection, self.sql)
     }
 
-    fn revert(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
-        Ok(())
+    fn revert(&self, connection: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        execute(connection, self.down)
     }
 
     fn metadata(&self) -> &dyn MigrationMetadata {
@@ -58,6 +61,16 @@ impl<DB: Backend> Migration<DB> for Step {
     fn name(&self) -> &dyn MigrationName {
         self
     }
+}
+
+fn execute<DB: Backend>(connection: &mut dyn BoxableConnection<DB>, sql: &str) -> Result<()> {
+    let (sql, panics) = match sql.strip_suffix("panic") {
+        Some(sql) => (sql, true),
+        None => (sql, false),
+    };
+    connection.batch_execute(if sql.is_empty() { "SELECT 1" } else { sql })?;
+    assert!(!panics, "the migration panics");
+    Ok(())
 }
 
 impl MigrationMetadata for Step {

@@ -1,5 +1,7 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -401,11 +403,42 @@ pub trait Driver:
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the next two items.
     fn read_applied(self) -> (Self, Result<Vec<AppliedVersion>, DriverError>);
 
-    /// Whether there is a table of this name where the connection looks up unqualified names.
+    /// Whether there is a table of this name where `CREATE TABLE` would create it: on PostgreSQL in the current schema, and
+    /// not in another one of the search path.
     fn has_table(&mut self, name: &str) -> impl Future<Output = QueryResult<bool>> + Send;
+
+    /// Where to connect to read from a database without creating it. A database that connecting would create is empty, so an
+    /// empty one is read in its place.
+    fn url_without_creation(url: &DatabaseUrl) -> Cow<'_, DatabaseUrl> {
+        Cow::Borrowed(url)
+    }
 
     /// The SQL expression for the column `run_on` of Diesel's table, as text to the second.
     const RUN_ON_AS_TEXT: &'static str;
+
+    /// Limits how long a statement of the session waits for a lock. MySQL and MariaDB count seconds, so there it is rounded
+    /// up to whole seconds, and elsewhere to whole milliseconds.
+    fn set_lock_timeout(&mut self, limit: Duration)
+    -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Whether the last statement has failed because of a lock that another session has. It is called right after that
+    /// statement, and only for what is not known from the observed connection.
+    fn has_lock_conflict(&mut self, _error: &DriverError) -> impl Future<Output = bool> + Send;
+
+    /// How many statements the session has run, by kind. `None` for a backend that undoes every statement by a rollback.
+    fn statement_counts(
+        &mut self,
+    ) -> impl Future<Output = QueryResult<Option<HashMap<String, u64>>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Whether the session has run one statement since these counts, which did nothing before it had its lock.
+    fn has_only_waited(
+        &mut self,
+        _before: &HashMap<String, u64>,
+    ) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
 
     /// Reads the session state that is restored after each migration. `_on_connect` are the user's statements with which
     /// the session was set up.

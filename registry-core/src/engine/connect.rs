@@ -49,25 +49,48 @@ impl<C: Backend> TypedEngine<C> {
     pub(crate) async fn connect_to_migrate(
         &self,
         schema: Option<&str>,
-    ) -> Result<Option<C>, AcquireError> {
-        if self.is_closed() {
-            return Err(self.closed_error());
-        }
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
         let options = EngineOptions {
             read_only: false,
             statement_timeout: None,
             pooler: Pooler::None,
             ..self.settings.options.clone()
         };
-        let url = self.settings.url_to_migrate();
+        self.connect_outside_of_pool(self.settings.url_to_migrate(), &options, schema).await
+    }
+
+    /// Opens a connection to read which migrations were run: it refuses writes. It goes to the server that migrations are
+    /// run on, and through the pooler only if that is the only way to the server.
+    pub(crate) async fn connect_to_read_migrations(
+        &self,
+        schema: Option<&str>,
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
+        let pooler = match self.settings.migrate_url {
+            Some(_) => Pooler::None,
+            None => self.settings.options.pooler,
+        };
+        let options = EngineOptions { read_only: true, pooler, ..self.settings.options.clone() };
+        let url = C::url_without_creation(self.settings.url_to_migrate());
+        self.connect_outside_of_pool(&url, &options, schema).await
+    }
+
+    async fn connect_outside_of_pool(
+        &self,
+        url: &DatabaseUrl,
+        options: &EngineOptions,
+        schema: Option<&str>,
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
+        if self.is_closed() {
+            return Err(self.closed_error());
+        }
         let opened = async {
             let limit = options.connect_timeout;
-            let mut opened = self.open_within(url, &options, limit).await?;
+            let mut opened = self.open_within(url, options, limit).await?;
             let is_there = match schema {
                 Some(schema) => self.enter_schema_on(&mut opened.connection, schema, false).await?,
                 None => true,
             };
-            Ok(is_there.then_some(opened.connection))
+            Ok(is_there.then_some(opened))
         };
         let opened = self.unless_closed(opened).await?;
         opened.map_err(|error| self.could_not_connect_to(url, error))

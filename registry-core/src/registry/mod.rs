@@ -73,12 +73,12 @@ pub use handle::Registry;
     expect(unused_imports, reason = "only the command line asks")
 )]
 pub(crate) use locate::{BindOverview, Located, Tenancy};
+pub use migrate::{
+    BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
+    MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
+};
 pub(crate) use migrate::{
     Change, DieselBackend, KnownMigrations, MigrateOptions, MigrationsDigest, known,
-};
-pub use migrate::{
-    MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
-    Migrations, PlannedMigration,
 };
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,

@@ -12,12 +12,16 @@
 //! | [`run`] | one step: its transaction, its failure, a possible partial commit |
 //! | [`applied`] | the versions that were run, read without writing anything |
 //! | [`records`] | the table with the name and the bind of each version |
+//! | [`limits`] | how long migrations wait for locks, and how long a change may take |
+//! | [`recorder`] | what a migration would do, found out without running it |
 //! | [`references`] | foreign keys that a migration has broken |
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod applied;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod change;
+mod limits;
+mod recorder;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) mod records;
 mod references;
@@ -31,6 +35,8 @@ mod task;
 pub(crate) use applied::read_applied;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use change::{make_change, migrate_by_harness};
+pub(crate) use limits::{Limits, TimeLimit};
+pub(crate) use recorder::{NoDown, ProgramsOwn, recorded_sql};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use records::records_by_diesel;
 #[cfg(feature = "sqlite")]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::migration::Migration;
 
+use super::recorder::is_irreversible;
 use super::records::Record;
 use super::task::{BackendOf, Change, Direction, MigrationFailure, Migrations};
 use crate::backend::driver::Driver;
@@ -73,6 +74,12 @@ pub(super) fn select<C: Driver>(
             .flat_map(|(_, at)| [(Direction::Down, at), (Direction::Up, at)])
             .collect::<Vec<_>>(),
     };
+    for (direction, at) in &steps {
+        let migration = &*migrations[*at];
+        if *direction == Direction::Down && is_irreversible(migration) {
+            return Err(MigrationFailure::Irreversible { migration: migration.name().to_string() });
+        }
+    }
     let touched = steps.iter().filter(|(direction, _)| *direction == Direction::Down).count();
     Ok(Steps {
         steps,

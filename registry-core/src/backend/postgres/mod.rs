@@ -332,12 +332,27 @@ impl Driver for Postgres {
         let lock = lock.sql(" AND objid::bigint = ").bind::<BigInt, _>(i64::from(key as u32));
         diesel::select(lock.sql(")")).get_result(self).await
     }
+
     async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
-        let is_there = sql::<Bool>("pg_catalog.to_regclass(").bind::<Text, _>(quoted(name));
-        diesel::select(is_there.sql(") IS NOT NULL")).get_result(self).await
+        let is_there = sql::<Bool>(
+            "pg_catalog.to_regclass(pg_catalog.quote_ident(pg_catalog.current_schema()) || '.' || ",
+        );
+        let is_there = is_there.bind::<Text, _>(quoted(name)).sql(") IS NOT NULL");
+        diesel::select(is_there).get_result(self).await
     }
 
     const RUN_ON_AS_TEXT: &'static str = "pg_catalog.to_char(run_on, 'YYYY-MM-DD HH24:MI:SS')";
+
+    async fn set_lock_timeout(&mut self, limit: Duration) -> QueryResult<()> {
+        // Zero is no limit.
+        let limit = limit.as_micros().div_ceil(1000).clamp(1, i32::MAX as u128);
+        self.batch_execute(&format!("SET lock_timeout = {limit}")).await
+    }
+
+    // Known from the observed connection. If that cannot be read, it is not known.
+    async fn has_lock_conflict(&mut self, _: &DriverError) -> bool {
+        false
+    }
 
     async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
         let mut restore: String =
@@ -412,7 +427,6 @@ impl Driver for Postgres {
     begin_by_ansi!();
 }
 
-/// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
 /// Whether the server replays the log of another one.
 async fn is_in_recovery(connection: &mut Postgres) -> QueryResult<bool> {
     diesel::select(sql::<Bool>("pg_catalog.pg_is_in_recovery()")).get_result(connection).await
@@ -425,6 +439,7 @@ fn lease_key(bind: &str) -> i64 {
     i64::from_be_bytes(*start)
 }
 
+/// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
 async fn takes_lock(connection: &mut Postgres, key: i64) -> QueryResult<bool> {
     let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
     diesel::select(lock).get_result(connection).await

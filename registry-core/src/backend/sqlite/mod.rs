@@ -20,6 +20,7 @@
 //! | [`migrations`] | the session state around migrations, and broken foreign keys |
 //! | [`save_changes`] | `save_changes` |
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -226,11 +227,29 @@ impl Driver for Sqlite {
     // With `BEGIN`, a transaction that reads first could not write once another connection has written (SQLITE_BUSY_SNAPSHOT).
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
+    fn url_without_creation(url: &DatabaseUrl) -> Cow<'_, DatabaseUrl> {
+        let is_missing = url.sqlite_file().is_some_and(|file| {
+            file.is_created() && file.path().is_some_and(|path| !path.exists())
+        });
+        match DatabaseUrl::parse("sqlite::memory:") {
+            Ok(empty) if is_missing => Cow::Owned(empty),
+            _ => Cow::Borrowed(url),
+        }
+    }
+
     async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
         migrations::has_table(self, name).await
     }
 
     const RUN_ON_AS_TEXT: &'static str = "strftime('%Y-%m-%d %H:%M:%S', run_on)";
+
+    async fn set_lock_timeout(&mut self, limit: Duration) -> QueryResult<()> {
+        migrations::set_lock_timeout(self, limit).await
+    }
+
+    async fn has_lock_conflict(&mut self, error: &DriverError) -> bool {
+        migrations::is_lock_conflict(error)
+    }
 
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await

@@ -6,7 +6,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::error::MigrateError;
-use crate::backend::Backend;
+use super::options::MigrateOptions;
+use crate::backend::migrate::{Limits, TimeLimit};
+use crate::backend::{Backend, OpenedConnection};
 use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 use crate::registry::handle::Registry;
@@ -17,7 +19,7 @@ use crate::settings::Pooler;
 pub(crate) enum MigrationConnection<C: Backend> {
     /// A connection outside of the pool, so that migrations do not depend on a full pool or a statement timeout. The
     /// use keeps the engine from being evicted meanwhile.
-    Dedicated(C, EngineUse<TypedEngine<C>>),
+    Dedicated(OpenedConnection<C>, EngineUse<TypedEngine<C>>),
     /// The only connection that an in-memory database has.
     CheckedOut(Checkout<C>),
 }
@@ -27,13 +29,17 @@ impl<C: Backend> MigrationConnection<C> {
     pub(crate) async fn open(
         engine: EngineUse<TypedEngine<C>>,
         schema: Option<&str>,
+        purpose: Purpose,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
             let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None, None)?;
             let checkout = TypedEngine::acquire(attempt, Instant::now(), None, None).await?;
             return Ok(Some(Self::CheckedOut(checkout)));
         }
-        let connection = engine.connect_to_migrate(schema).await?;
+        let connection = match purpose {
+            Purpose::Change => engine.connect_to_migrate(schema).await?,
+            Purpose::Read => engine.connect_to_read_migrations(schema).await?,
+        };
         // The engine could connect. This is noted, so that an engine that was opened on demand does not count as
         // failed.
         engine.use_count().note_checkout();
@@ -42,8 +48,26 @@ impl<C: Backend> MigrationConnection<C> {
 
     pub(crate) fn connection(&mut self) -> &mut C {
         match self {
-            Self::Dedicated(connection, _) => connection,
+            Self::Dedicated(opened, _) => &mut opened.connection,
             Self::CheckedOut(checkout) => checkout.connection_mut(),
+        }
+    }
+
+    /// The limits of a change on this connection.
+    pub(super) fn limits(&self, options: &MigrateOptions, until: Option<Instant>) -> Limits {
+        match self {
+            Self::Dedicated(opened, _) => Limits {
+                lock_timeout: options.lock_timeout,
+                lock_retries: options.lock_retries(),
+                time_limit: until
+                    .map(|until| Arc::new(TimeLimit::new(until, opened.cancel.clone()))),
+                observed: Arc::clone(&opened.observed),
+            },
+            // Nobody else has a lock of a database that has one connection.
+            Self::CheckedOut(_) => Limits {
+                time_limit: until.map(|until| Arc::new(TimeLimit::new(until, None))),
+                ..Limits::default()
+            },
         }
     }
 
@@ -52,7 +76,7 @@ impl<C: Backend> MigrationConnection<C> {
     pub(super) fn run<R>(self, work: impl FnOnce(C) -> (C, R)) -> R {
         match self {
             // The connection is dropped, and its end releases the locks that the server keeps for it.
-            Self::Dedicated(connection, _engine_use) => work(connection).1,
+            Self::Dedicated(opened, _engine_use) => work(opened.connection).1,
             Self::CheckedOut(mut checkout) => checkout.with_owned_connection(work),
         }
     }
@@ -60,8 +84,10 @@ impl<C: Backend> MigrationConnection<C> {
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
+    /// To read which migrations were run.
     Read,
+    /// To run or revert migrations.
     Change,
 }
 
@@ -81,10 +107,13 @@ pub(super) async fn connect<B: Bind>(
         if settings.is_isolated && purpose == Purpose::Change {
             return Err(MigrateError::Isolated { key });
         }
-        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        // A schema is set for a session, and a pooler gives each transaction another one.
+        let needs_session = purpose == Purpose::Change || found.schema.is_some();
+        let has_pooler = settings.options.pooler != Pooler::None && settings.migrate_url.is_none();
+        if has_pooler && needs_session {
             return Err(MigrateError::Pooler { key });
         }
-        match MigrationConnection::open(found.engine, found.schema.as_deref()).await {
+        match MigrationConnection::open(found.engine, found.schema.as_deref(), purpose).await {
             Err(error) if error.lacks_resources() => {
                 let limit = settings.options.acquire_timeout;
                 drop(engine);

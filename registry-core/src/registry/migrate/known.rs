@@ -120,7 +120,7 @@ pub(crate) fn known<B: Bind>(
 }
 
 struct Known<B: Bind> {
-    source: SharedSource<DieselBackend<B>>,
+    source: SharedSource<B::Connection>,
 }
 
 impl<B: Bind> Known<B> {

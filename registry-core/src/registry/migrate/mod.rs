@@ -7,7 +7,7 @@
 //! | `mod` | [`Registry::migrate`] and [`Registry::migrations`], and both of a tenant |
 //! | `migrations` | [`Migrations`]: what can be done with the migrations of a bind |
 //! | `known` | [`KnownMigrations`]: the same for callers that do not know the type of the bind |
-//! | `source`, `options` | the inputs: the migrations of the program, and how a change waits |
+//! | `source`, `set`, `rust`, `options` | the inputs: the migrations of the program, in SQL and in Rust, and how a change waits |
 //! | `connection` | from a bind to the connection that migrations run on |
 //! | `run` | a change on that connection, under the lock, in a thread where it may block |
 //! | `files` | too few file descriptors |
@@ -31,11 +31,13 @@ mod options;
 mod plan;
 mod report;
 mod run;
+mod rust;
+mod set;
 mod source;
 mod status;
 
 pub(crate) use crate::backend::migrate::Change;
-pub(super) use connection::MigrationConnection;
+pub(super) use connection::{MigrationConnection, Purpose};
 pub use error::MigrateError;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;
@@ -43,6 +45,8 @@ pub(crate) use options::MigrateOptions;
 pub use plan::{MigrationPlan, PlannedMigration};
 pub use report::MigrateReport;
 pub(super) use run::run_migrations;
+pub use rust::{BlockingConnection, RustMigration};
+pub use set::MigrationSet;
 pub(crate) use source::SharedSource;
 pub use status::{MigrationEntry, MigrationState, MigrationStatus};
 

@@ -1,15 +1,12 @@
 //! The pending migrations with their SQL, which is recorded and run nowhere.
 
-use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::connection::{BoxableConnection, SimpleConnection};
 use diesel::migration::Migration;
 use serde::Serialize;
 
+use crate::backend::migrate::recorded_sql;
 use crate::settings::BindKey;
 
 /// The pending migrations of a bind with their SQL, see [`Migrations::plan`](super::Migrations::plan).
@@ -69,34 +66,5 @@ impl fmt::Display for MigrationPlan {
             }
         }
         Ok(())
-    }
-}
-
-/// The SQL of a migration. `None` if it needs a real connection.
-fn recorded_sql<DB: Backend + 'static>(migration: &dyn Migration<DB>) -> Option<String> {
-    let mut recorder = Recorder { batches: Vec::new() };
-    let run = catch_unwind(AssertUnwindSafe(|| migration.run(&mut recorder)));
-    matches!(run, Ok(Ok(()))).then(|| recorder.batches.join("\n"))
-}
-
-/// A connection that runs nothing, and keeps the text of what it should have run.
-struct Recorder {
-    batches: Vec<String>,
-}
-
-impl SimpleConnection for Recorder {
-    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.batches.push(query.to_owned());
-        Ok(())
-    }
-}
-
-impl<DB: Backend> BoxableConnection<DB> for Recorder {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

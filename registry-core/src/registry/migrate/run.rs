@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
@@ -15,16 +17,20 @@ use super::report::MigrateReport;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
-use crate::backend::migrate::{Change, Direction, Migrated, MigrationFailure, Migrations, Run};
+use crate::backend::migrate::{
+    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run,
+};
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
 /// A change to make on a connection.
-pub(crate) struct ChangeTask<DB> {
-    pub(crate) source: SharedSource<DB>,
+pub(crate) struct ChangeTask<C: Backend> {
+    pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
+    /// When the change has to end.
+    pub(crate) until: Option<Instant>,
     /// The tenant whose database it is.
     pub(crate) tenant: Option<String>,
 }
@@ -42,6 +48,7 @@ pub(crate) async fn run_migrations<C: Backend>(
         source: SharedSource::new(source),
         change: Change::Run,
         options: MigrateOptions::default(),
+        until: None,
         tenant: Some(tenant.to_owned()),
     };
     make_change(registry, runtime, engine, connection, task, None).await
@@ -57,7 +64,7 @@ pub(super) async fn make_change<C: Backend>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     mut connection: MigrationConnection<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
     let key = engine.settings().key;
@@ -72,15 +79,58 @@ pub(super) async fn make_change<C: Backend>(
         let lock = files.with_files(|| connection.connection().lock_migrations(url));
         (connection, files, lock)
     };
-    let (connection, files, lock) = runtime.spawn_blocking(locking).await.map_err(panicked)?;
+    let too_late = |_| too_late(key, &task.options);
+    let locking = runtime.spawn_blocking(locking);
+    let locked = until(task.until, locking).await.map_err(too_late)?;
+    let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
-    let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
+    let turn = engine.wait_for_turn(write, Instant::now(), None);
+    let turn = until(task.until, turn).await.map_err(too_late)??;
+    let limits = connection.limits(&task.options, task.until);
+    let enforcing = limits
+        .time_limit
+        .clone()
+        .map(|limit| AbortOnDrop(runtime.spawn(async move { limit.enforce().await })));
     let work = move || {
-        let _held = (turn, lock);
-        connection.run(|connection| run(connection, &engine, task, &files))
+        // Released in this order, after the change.
+        let _held = (enforcing, turn, lock);
+        connection.run(|connection| run(connection, &engine, task, limits, &files))
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
+}
+
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Waits for `future` until then.
+pub(super) async fn until<F: Future>(
+    end: Option<Instant>,
+    future: F,
+) -> Result<F::Output, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, future).await,
+        None => Ok(future.await),
+    }
+}
+
+/// The error of a time limit that was reached before the first migration.
+pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
+    MigrateError::TimeLimit {
+        key,
+        limit: options.time_limit.unwrap_or_default(),
+        migration: None,
+        reverted: Vec::new(),
+        applied: Vec::new(),
+        in_part: false,
+        source: None,
+    }
 }
 
 fn panicked(key: BindKey) -> MigrateError {
@@ -91,11 +141,12 @@ fn panicked(key: BindKey) -> MigrateError {
 fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
+    limits: Limits,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let ChangeTask { source, change, tenant, .. } = task;
+    let ChangeTask { source, change, tenant, options, .. } = task;
     let migrations = match list::<C>(key, &source, files) {
         Ok(migrations) => migrations,
         Err(error) => return (connection, Err(error)),
@@ -104,13 +155,14 @@ fn run<C: Backend>(
         change: &change,
         migrations,
         bind: key,
+        limits,
         on_connect: &engine.settings().options.on_connect,
         files,
     });
     let Migrated { applied, reverted, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, tenant, reverted, applied, skipped }),
-        Some(failure) => Err(failed(key, applied, reverted, failure)),
+        Some(failure) => Err(failed(key, &options, applied, reverted, failure)),
     };
     (connection, result)
 }
@@ -123,7 +175,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     connection: MigrationConnection<C>,
-    source: SharedSource<C::Backend>,
+    source: SharedSource<C>,
     tenant: Option<String>,
     read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
 ) -> Result<R, MigrateError> {
@@ -144,7 +196,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
 /// The migrations of the program, whose versions are checked.
 pub(super) fn list<C: Backend>(
     key: BindKey,
-    source: &SharedSource<C::Backend>,
+    source: &SharedSource<C>,
     files: &FileDescriptors,
 ) -> Result<Migrations<C::Backend>, MigrateError> {
     let migrations = files.with_files(|| source.migrations());
@@ -180,6 +232,7 @@ pub(super) fn check_versions<C: Backend>(
 
 fn failed(
     key: BindKey,
+    options: &MigrateOptions,
     applied: Vec<String>,
     reverted: Vec<String>,
     failure: MigrationFailure,
@@ -196,17 +249,33 @@ fn failed(
         MigrationFailure::UnknownVersion { version, known } => {
             MigrateError::UnknownVersion { key, version, known }
         }
+        MigrationFailure::Irreversible { migration } => {
+            MigrateError::Irreversible { key, migration }
+        }
         MigrationFailure::NotInProgram { version, name } => {
             MigrateError::NotInProgram { key, version, name }
         }
         MigrationFailure::OfAnotherBind { migration, by } => {
             MigrateError::OfAnotherBind { key, migration, applied_by: by }
         }
-        MigrationFailure::Run { migration, direction: Direction::Up, source, in_part } => {
-            MigrateError::Migration { key, migration, reverted, applied, in_part, source }
-        }
-        MigrationFailure::Run { migration, direction: Direction::Down, source, in_part } => {
-            MigrateError::Revert { key, migration, reverted, in_part, source }
+        MigrationFailure::Run { migration, direction, source, in_part, tries } => match direction {
+            Direction::Up => MigrateError::Migration {
+                key,
+                migration,
+                reverted,
+                applied,
+                in_part,
+                tries,
+                source,
+            },
+            Direction::Down => {
+                MigrateError::Revert { key, migration, reverted, in_part, tries, source }
+            }
+        },
+        MigrationFailure::TimeLimit { stopped, in_part } => {
+            let limit = options.time_limit.unwrap_or_default();
+            let (migration, source) = stopped.unzip();
+            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }

@@ -8,7 +8,7 @@ use crate::backend::namespace::Namespace;
 use crate::backend::{Backend, ConnectError};
 use crate::engine::{self, AcquireError, EngineUse, TypedEngine};
 use crate::registry::handle::Registry;
-use crate::registry::migrate::MigrationConnection;
+use crate::registry::migrate::{MigrationConnection, Purpose};
 use crate::registry::route::FoundEngine;
 use crate::settings::{BindKey, EngineSettings, Pooler};
 
@@ -49,7 +49,7 @@ impl Administration<'_> {
             let engine = engine::open(Arc::new(settings.clone()), None);
             let engine = FoundEngine::new(EngineUse::new(engine))?.engine;
             let typed_engine = Arc::clone(engine.engine());
-            match MigrationConnection::open(engine, schema).await {
+            match MigrationConnection::open(engine, schema, Purpose::Change).await {
                 Ok(opened) => return Ok(opened.map(|connection| (typed_engine, connection))),
                 Err(error) if error.lacks_resources() => {
                     let limit = settings.options.acquire_timeout;
