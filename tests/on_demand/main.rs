@@ -21,6 +21,7 @@ mod connectors;
 mod created_apart;
 mod credentials;
 mod isolation;
+mod ledgers;
 mod names;
 mod row_security;
 mod schemas;

@@ -121,17 +121,17 @@ pub trait LedgerTables {
 /// collations ignore.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) fn create_tables(dialect: Dialect) -> String {
-    let name = match dialect {
-        Dialect::Mysql => "CHARACTER SET ascii COLLATE ascii_bin",
-        Dialect::Postgres | Dialect::Sqlite => "",
+    let (name, text) = match dialect {
+        Dialect::Mysql => ("CHARACTER SET ascii COLLATE ascii_bin", "CHARACTER SET utf8mb4"),
+        Dialect::Postgres | Dialect::Sqlite => ("", ""),
     };
     format!(
         "CREATE TABLE IF NOT EXISTS __registry_tenant_migrations (\
          bind VARCHAR(32) {name} NOT NULL, tenant VARCHAR(63) {name} NOT NULL, \
          digest VARCHAR(64) NOT NULL, place VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL, \
-         detail TEXT NOT NULL, at VARCHAR(32) NOT NULL, PRIMARY KEY (bind, tenant)); \
+         detail TEXT {text} NOT NULL, at VARCHAR(32) NOT NULL, PRIMARY KEY (bind, tenant)); \
          CREATE TABLE IF NOT EXISTS __registry_migration_leases (\
-         bind VARCHAR(32) {name} NOT NULL PRIMARY KEY, holder VARCHAR({MAX_HOLDER}) NOT NULL, \
+         bind VARCHAR(32) {name} NOT NULL PRIMARY KEY, holder VARCHAR({MAX_HOLDER}) {text} NOT NULL, \
          since VARCHAR(32) NOT NULL)"
     )
 }

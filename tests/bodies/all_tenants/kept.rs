@@ -12,8 +12,8 @@ use super::{
     Count, Crm, Main, NAME, Outcomes, RUNS, SECOND, TAKEN, THIRD, break_tenant, database,
     databases, mend_tenant, names, registry, runs, tenants,
 };
-use crate::support::causes;
 use crate::support::steps::{Step, Steps};
+use crate::support::{causes, run_sql};
 
 #[derive(QueryableByName, Debug, PartialEq)]
 pub(super) struct Row {
@@ -198,4 +198,30 @@ async fn names_that_differ_in_case_are_kept_apart() {
         assert_eq!(report.failures[0].tenant, "Acme");
         assert_eq!(rows(&registry).await.expect("the ledger").len(), 2);
     }
+}
+
+#[tokio::test]
+async fn missing_table_of_the_ledger_is_created_again() {
+    let registry = registry(&databases(2));
+    let run = || {
+        let all = tenant_names(names(2));
+        registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS, SECOND])).ledger::<Main>()
+    };
+    assert_eq!(run().await.expect("all are migrated").applied, 2);
+    for table in ["__registry_tenant_migrations", "__registry_migration_leases"] {
+        for rechecks in [false, true] {
+            run_sql::<Main>(&registry, &format!("DROP TABLE {table}")).await;
+            let run = if rechecks { run().recheck() } else { run() };
+            assert_eq!(run.await.expect("nothing to do").up_to_date, 2, "{table}");
+            let recheck = run_again(&registry).await;
+            assert_eq!(recheck, 2, "{table}");
+        }
+    }
+    assert_eq!(rows(&registry).await.expect("the ledger").len(), 2);
+}
+
+async fn run_again(registry: &Registry) -> u64 {
+    let all = tenant_names(names(2));
+    let run = registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS, SECOND])).ledger::<Main>();
+    run.recheck().await.expect("nothing to do").up_to_date
 }

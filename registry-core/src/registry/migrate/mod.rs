@@ -37,7 +37,7 @@ mod source;
 mod status;
 
 pub(crate) use crate::backend::migrate::Change;
-pub(super) use connection::{MigrationConnection, Purpose};
+pub(super) use connection::{MigrationConnection, Purpose, connect};
 pub use error::MigrateError;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;

@@ -198,7 +198,11 @@ fn place_of(bind: &TenantBind) -> Option<String> {
         // What is in memory is gone when its engine is closed.
         TenantSource::Template(settings) if settings.url_to_migrate().is_memory() => None,
         TenantSource::Template(settings) => {
-            Some(place_digest(&[&settings.url_to_migrate().to_string()]))
+            let url = settings.url_to_migrate();
+            // A relative path is another file in another working directory.
+            let folder = url.sqlite_file().and_then(|_| std::env::current_dir().ok());
+            let url = folder.map_or_else(|| url.clone(), |folder| url.resolved_against(&folder));
+            Some(place_digest(&[&url.to_string()]))
         }
     }
 }

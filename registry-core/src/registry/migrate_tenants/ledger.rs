@@ -22,9 +22,9 @@ use crate::bind::{self, Bind};
 use crate::cause::DriverError;
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest, WriteTurn};
 use crate::registry::handle::Registry;
-use crate::registry::migrate::{MigrateError, MigrationConnection};
+use crate::registry::migrate::{MigrationConnection, Purpose, connect};
 use crate::registry::route::Route;
-use crate::settings::{BindKey, Pooler};
+use crate::settings::BindKey;
 
 /// A bind in which a ledger is kept, without its type.
 pub(crate) trait LedgerBind: fmt::Debug + Send + Sync {
@@ -107,8 +107,13 @@ pub(crate) trait Ledger: Send {
         tenant: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
-    /// Takes the lease for the bind, if it is free, and creates the tables, if they are missing.
-    fn take_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>>;
+    /// Takes the lease for the bind, if it is free. Creates the tables if one of them may be missing: if the caller says
+    /// so, or if the holder cannot be named.
+    fn take_lease(
+        &mut self,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> BoxFuture<'_, Result<bool, DriverError>>;
 
     /// Whether this connection still has the lease.
     fn has_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>>;
@@ -159,33 +164,10 @@ impl<L: Bind> OpenLedger<L> {
         registry: Registry,
         place: &'static Location<'static>,
     ) -> Result<Self, DriverError> {
-        let started = Instant::now();
-        let key = bind::key_of::<L>();
-        // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
-        loop {
-            let found = Route::Bind.open::<L>(&registry, started, None).await?;
-            let engine = Arc::clone(found.engine.engine());
-            let settings = engine.settings();
-            if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
-                return Err(MigrateError::Pooler { key }.into());
-            }
-            let limit = settings.options.acquire_timeout;
-            let connection = match settings.url.is_memory() {
-                true => None,
-                false => match MigrationConnection::open(found.engine, None).await {
-                    Err(error) if error.lacks_resources() => {
-                        drop(engine);
-                        match registry.free_resources(started, limit).await {
-                            true => continue,
-                            false => return Err(error.into()),
-                        }
-                    }
-                    opened => opened?,
-                },
-            };
-            let write = WriteRequest { unit: None, place };
-            return Ok(Self { registry, engine, connection, write, lease: None });
-        }
+        let (engine, connection) = connect::<L>(&registry, Route::Bind, Purpose::Change).await?;
+        let connection = Some(connection).filter(|_| !engine.settings().url.is_memory());
+        let write = WriteRequest { unit: None, place };
+        Ok(Self { registry, engine, connection, write, lease: None })
     }
 
     async fn connected(&mut self, writes: bool) -> Result<Connected<'_, L>, DriverError> {
@@ -195,9 +177,8 @@ impl<L: Bind> OpenLedger<L> {
         let connection = match &mut self.connection {
             Some(connection) => Connection::Dedicated(connection),
             None => {
-                let found = Route::Bind.open::<L>(&self.registry, started, None).await?;
-                let opened = MigrationConnection::open(found.engine, None).await?;
-                let Some(connection) = opened else { unreachable!("no schema was asked for") };
+                let (_, connection) =
+                    connect::<L>(&self.registry, Route::Bind, Purpose::Change).await?;
                 Connection::CheckedOut(connection)
             }
         };
@@ -216,19 +197,23 @@ impl<L: Bind> OpenLedger<L> {
     }
 
     /// The name of this process as the holder, with the tables created if they are missing.
-    async fn name_holder(connection: &mut L::Connection, bind: BindKey) -> QueryResult<()> {
+    async fn name_holder(
+        connection: &mut L::Connection,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> QueryResult<()> {
         let holder = this_process();
-        // Tried first, because the account may have no right to create tables where they exist.
-        if connection.set_lease_holder(&bind, Some(&holder)).await.is_ok() {
+        if !may_lack_tables && connection.set_lease_holder(&bind, Some(&holder)).await.is_ok() {
             return Ok(());
         }
         // Repeated, because PostgreSQL reports an error if another connection creates the table at the same time.
-        if let Err(error) = connection.create_ledger().await
-            && connection.create_ledger().await.is_err()
-        {
-            return Err(error);
+        let mut created = connection.create_ledger().await;
+        if created.is_err() {
+            created = connection.create_ledger().await;
         }
-        connection.set_lease_holder(&bind, Some(&holder)).await
+        // The account may have no right to create tables, and the tables exist.
+        let named = connection.set_lease_holder(&bind, Some(&holder)).await;
+        named.map_err(|error| created.err().unwrap_or(error))
     }
 }
 
@@ -280,7 +265,11 @@ impl<L: Bind> Ledger for OpenLedger<L> {
         Self::within(limit, removed).boxed()
     }
 
-    fn take_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>> {
+    fn take_lease(
+        &mut self,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> BoxFuture<'_, Result<bool, DriverError>> {
         let limit = self.acquire_timeout();
         let taken = async move {
             let engine = Arc::clone(&self.engine);
@@ -295,7 +284,7 @@ impl<L: Bind> Ledger for OpenLedger<L> {
             let mut connected = self.connected(true).await?;
             let connection = connected.connection();
             let Some(lock) = connection.take_lease(url, &bind).await? else { return Ok(false) };
-            Self::name_holder(connection, bind).await?;
+            Self::name_holder(connection, bind, may_lack_tables).await?;
             drop(connected);
             self.lease = Some(Lease { _lock: lock, _memory: memory });
             Ok(true)

@@ -8,34 +8,28 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, poll_fn, select};
+use futures_util::future::{BoxFuture, poll_fn};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::error::MigrateTenantsError;
-use super::ledger::{Ledger, LedgerBind, now};
+use super::ledger::{Ledger, LedgerBind};
 use super::names::{Intake, NextName, REMEMBERED};
 use super::report::{MigrateTenantsReport, TenantFailure, TenantOutcome, TenantResult};
-use crate::backend::ledger::{DONE, FAILED, LeaseHolder, LedgerRow, LedgerScope};
-use crate::backend::namespace::LOCK_PAUSE;
-use crate::cause::{Chain, DriverError};
+use crate::backend::ledger::{LeaseHolder, LedgerScope};
+use crate::cause::DriverError;
 use crate::panicked::panic_message;
 use crate::settings::BindKey;
+
+mod with_ledger;
+
+use with_ledger::{LEASE_CHECK_PERIOD, row_of};
 
 /// How many tenants the ledger is asked for at once.
 const CHUNK: usize = REMEMBERED;
 
-/// How often the lease is checked while nothing else is sent on its connection.
-const LEASE_CHECK_PERIOD: Duration = Duration::from_secs(3);
-
 /// How many names are read before other tasks have their turn.
 const NAMES_BEFORE_YIELD: u32 = 128;
-
-/// How many rows are written to the ledger at once.
-const ROWS_OF_A_STATEMENT: usize = 500;
-
-/// The maximum number of characters of an error in the ledger.
-const MAX_DETAIL: usize = 4_000;
 
 /// Migrates one tenant. A name that was checked.
 pub(super) type MigrateOne = Box<dyn Fn(Arc<str>) -> BoxFuture<'static, TenantResult> + Send>;
@@ -129,6 +123,7 @@ pub(super) struct Run {
     /// Tenants that have something to do, as far as is known.
     queue: VecDeque<Arc<str>>,
     running: JoinSet<TenantOutcome>,
+    running_names: HashSet<Arc<str>>,
     ledger: Option<Box<dyn Ledger>>,
     has_lease: bool,
     /// When the lease is to be checked.
@@ -149,6 +144,7 @@ impl Run {
             chunk: Vec::new(),
             queue: VecDeque::new(),
             running: JoinSet::new(),
+            running_names: HashSet::new(),
             ledger: None,
             has_lease: false,
             lease_is_due: Box::pin(sleep(LEASE_CHECK_PERIOD)),
@@ -180,6 +176,7 @@ impl Run {
     fn begin_queued(&mut self) {
         while self.stop.is_none() && self.running.len() < self.limit() {
             let Some(tenant) = self.queue.pop_front() else { return };
+            self.running_names.insert(Arc::clone(&tenant));
             let migrating = (self.task.migrate)(Arc::clone(&tenant));
             self.running.spawn(async move {
                 let migrated = crate::panicked::caught(migrating).await;
@@ -232,6 +229,11 @@ impl Run {
             yield_now().await;
         }
         match next {
+            // It was named before the names that are remembered.
+            NextName::Name(tenant) if self.running_names.contains(&tenant) => {
+                let tenant = (&*tenant).to_owned();
+                self.note(TenantOutcome { tenant, result: TenantResult::Repeated });
+            }
             NextName::Name(tenant) if self.stop.is_some() => self.note_not_reached(&tenant),
             NextName::Name(tenant) if self.task.ledger.is_none() => self.queue.push_back(tenant),
             NextName::Name(tenant) => {
@@ -262,6 +264,7 @@ impl Run {
         while let Some(outcome) = ended {
             match outcome {
                 Ok(outcome) => {
+                    self.running_names.remove(outcome.tenant.as_str());
                     rows.extend(self.has_lease.then(|| row_of(&outcome)).flatten());
                     self.note_migrated(outcome);
                 }
@@ -328,119 +331,6 @@ impl Run {
         }
     }
 
-    /// Sorts the names that were read into those that are done and those that are queued.
-    async fn ask_ledger(&mut self) {
-        let names = std::mem::take(&mut self.chunk);
-        if names.is_empty() {
-            return;
-        }
-        match self.find_done(&names).await {
-            Ok(done) => {
-                for tenant in names {
-                    match done.contains(&*tenant) {
-                        true => self.note(TenantOutcome {
-                            tenant: (&*tenant).to_owned(),
-                            result: TenantResult::UpToDate,
-                        }),
-                        false if self.stop.is_some() => self.note_not_reached(&tenant),
-                        false => self.queue.push_back(tenant),
-                    }
-                }
-            }
-            Err(stop) => {
-                self.chunk = names;
-                self.stop_for(stop);
-            }
-        }
-    }
-
-    /// Those among `names` that are done. If that is not all of them, the lease is taken, and they are asked for again,
-    /// because another run may have migrated some until then.
-    async fn find_done(&mut self, names: &[Arc<str>]) -> Result<HashSet<String>, Stop> {
-        let Some(task) = &self.task.ledger else { return Ok(HashSet::new()) };
-        let mut ledger = match self.ledger.take() {
-            Some(ledger) => ledger,
-            None => (task.open)().await.map_err(Stop::Ledger)?,
-        };
-        let (scope, rechecks) = (task.scope.clone(), task.rechecks);
-        if !self.has_lease {
-            // An error may mean that there is no ledger yet, which is then created. If it has another reason, the next
-            // operation fails as well.
-            if !rechecks
-                && let Ok(done) = ledger.find_done(&scope, names).await
-                && done.len() == names.len()
-            {
-                self.ledger = Some(ledger);
-                return Ok(done.into_iter().collect());
-            }
-            self.take_lease(&mut *ledger).await?;
-        }
-        let done = match rechecks {
-            true => Ok(Vec::new()),
-            false => ledger.find_done(&scope, names).await,
-        };
-        self.ledger = Some(ledger);
-        self.postpone_lease_check();
-        done.map(|done| done.into_iter().collect()).map_err(Stop::Ledger)
-    }
-
-    async fn take_lease(&mut self, ledger: &mut dyn Ledger) -> Result<(), Stop> {
-        let limit = self.task.ledger.as_ref().and_then(|task| task.wait_for_lease);
-        let limit = limit.unwrap_or(ledger.acquire_timeout());
-        let started = Instant::now();
-        while !ledger.take_lease(self.task.key).await.map_err(Stop::Ledger)? {
-            let remaining = limit.saturating_sub(started.elapsed());
-            if remaining.is_zero() {
-                let holder = ledger.holder(self.task.key).await;
-                return Err(Stop::LeaseHeld { holder, after: limit });
-            }
-            let pause = std::pin::pin!(sleep(LOCK_PAUSE.min(remaining)));
-            if !self.is_signalled
-                && let Either::Left((signal, _)) = select(&mut self.task.stop, pause).await
-            {
-                self.is_signalled = true;
-                return Err(Stop::from(signal));
-            }
-        }
-        self.has_lease = true;
-        Ok(())
-    }
-
-    async fn write_rows(&mut self, rows: &[LedgerRow]) {
-        let (Some(task), Some(ledger)) = (&self.task.ledger, &mut self.ledger) else { return };
-        let mut written = Ok(());
-        // A statement has a limited number of bind variables.
-        for rows in rows.chunks(ROWS_OF_A_STATEMENT) {
-            if written.is_ok() {
-                written = ledger.write_rows(&task.scope, rows).await;
-            }
-        }
-        if let Err(error) = written {
-            let has_lease = ledger.has_lease(self.task.key).await;
-            self.has_lease = false;
-            self.stop_for(match has_lease {
-                Ok(true) => Stop::Ledger(error),
-                Ok(false) | Err(_) => Stop::LeaseLost(Some(error)),
-            });
-        }
-        self.postpone_lease_check();
-    }
-
-    async fn check_lease(&mut self) {
-        let Some(ledger) = &mut self.ledger else { return };
-        let error = match ledger.has_lease(self.task.key).await {
-            Ok(true) => return self.postpone_lease_check(),
-            Ok(false) => None,
-            Err(error) => Some(error),
-        };
-        self.has_lease = false;
-        self.stop_for(Stop::LeaseLost(error));
-    }
-
-    fn postpone_lease_check(&mut self) {
-        self.lease_is_due.as_mut().reset(Instant::now() + LEASE_CHECK_PERIOD);
-    }
-
     async fn finish(mut self) -> Result<MigrateTenantsReport, MigrateTenantsError> {
         let key = self.task.key;
         if self.has_lease
@@ -476,16 +366,4 @@ impl Run {
             }
         })
     }
-}
-
-/// The row of a tenant that was migrated, or whose migration failed.
-fn row_of(outcome: &TenantOutcome) -> Option<LedgerRow> {
-    let (state, detail) = match &outcome.result {
-        TenantResult::Applied(_) | TenantResult::UpToDate => (DONE, String::new()),
-        TenantResult::Failed(failure) => {
-            (FAILED, Chain(failure).to_string().chars().take(MAX_DETAIL).collect())
-        }
-        TenantResult::NotReached | TenantResult::Repeated => return None,
-    };
-    Some(LedgerRow { tenant: outcome.tenant.as_str().into(), state, detail, at: now() })
 }
