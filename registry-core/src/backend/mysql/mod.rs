@@ -34,6 +34,10 @@ mod setup;
 mod url;
 mod variables;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::setup::READ_ONLY;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::parse as opts;
 use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;

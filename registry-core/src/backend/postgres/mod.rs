@@ -36,6 +36,8 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
 
 use self::connect::ConnectOptions;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::config;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver, PositionOfCommit};
 use super::error::ConnectError;
