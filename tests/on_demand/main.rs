@@ -5,7 +5,16 @@ mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
+mount::mount!(
+    all_tenants,
+    by_url,
+    created,
+    evictions,
+    isolated_tenants,
+    own_sessions,
+    replacing,
+    tenants
+);
 
 mod closing;
 mod connectors;

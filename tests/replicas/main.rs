@@ -18,5 +18,6 @@ mod hosts;
 mod load;
 mod poolers;
 mod promised;
+mod shared_sessions;
 mod switchover;
 mod timelines;

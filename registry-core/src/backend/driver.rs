@@ -16,8 +16,9 @@ use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
+use super::ledger::LedgerTables;
 use super::migrate::{
-    Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
+    AppliedVersion, Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
 };
 use super::namespace::{Namespace, Presence};
 use super::position::{Position, ServerState};
@@ -59,7 +60,7 @@ use crate::sql::Dialect;
     label = "not a supported connection",
     note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each with the feature of that name"
 )]
-pub trait Backend: AsyncConnection + Driver + 'static {
+pub trait Backend: AsyncConnection + Driver + LedgerTables + 'static {
     /// The kind of database that this type connects to.
     const KIND: BackendKind;
 }
@@ -360,6 +361,24 @@ pub trait Driver:
     /// The error of the server or of the file system.
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
 
+    /// Acquires the lease on migrating all tenants of the bind `bind`, if no other process has it. It is another lock than
+    /// that of [`lock_migrations`](Self::lock_migrations), in the database of the ledger. It is released when the guard is
+    /// dropped and the connection is closed, also by the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// The error of the server or of the file system.
+    fn take_lease(
+        &mut self,
+        url: &DatabaseUrl,
+        bind: &str,
+    ) -> impl Future<Output = Result<Option<MigrationLock>, DriverError>> + Send;
+
+    /// Whether this connection, or the guard that it was given, still has that lease.
+    fn has_lease(&mut self, _bind: &str) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
+
     /// The maximum number of characters of a migration version, if the column in the migrations table has a limit.
     const MAX_VERSION_LENGTH: Option<usize> = Some(50);
 
@@ -369,12 +388,24 @@ pub trait Driver:
         version.to_owned()
     }
 
-    /// Runs the pending migrations, in the order of their versions. Returns the connection, and the names of the
-    /// migrations that were run.
+    /// Makes a change to the migrations of the database. Returns the connection, and the names of the migrations that were
+    /// run or reverted.
     ///
     /// Blocks: called where blocking is allowed. Implemented by
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the items below.
     fn migrate(self, run: Run<'_, Self::Backend, impl ReclaimFiles>) -> (Self, Migrated);
+
+    /// Reads which versions were run, and writes nothing.
+    ///
+    /// Blocks: called where blocking is allowed. Implemented by
+    /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the next two items.
+    fn read_applied(self) -> (Self, Result<Vec<AppliedVersion>, DriverError>);
+
+    /// Whether there is a table of this name where the connection looks up unqualified names.
+    fn has_table(&mut self, name: &str) -> impl Future<Output = QueryResult<bool>> + Send;
+
+    /// The SQL expression for the column `run_on` of Diesel's table, as text to the second.
+    const RUN_ON_AS_TEXT: &'static str;
 
     /// Reads the session state that is restored after each migration. `_on_connect` are the user's statements with which
     /// the session was set up.

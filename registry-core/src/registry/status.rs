@@ -143,7 +143,10 @@ fn write_reads(f: &mut fmt::Formatter<'_>, engines: &[(String, &EngineStatus)]) 
 
 /// Writes rows, of which the first row has the headings. Each column is as wide as its widest cell. The first two are
 /// text and aligned to the left, the others are numbers, and the last one is not padded.
-fn write_table<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
+pub(super) fn write_table<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    rows: &[[String; N]],
+) -> fmt::Result {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     };

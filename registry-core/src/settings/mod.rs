@@ -164,7 +164,7 @@ pub(crate) use inherit::{
     BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, ReplicaSettings, Resolved,
     resolve,
 };
-pub(crate) use keys::TenantName;
+pub(crate) use keys::{TenantName, nearest};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use transaction_options::Access;
 #[cfg(feature = "sqlite")]

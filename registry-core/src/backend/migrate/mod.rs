@@ -6,28 +6,37 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | [`task`] | the inputs and the result of a run of migrations |
-//! | [`pending`] | the selection of the pending migrations; the loop over them |
-//! | [`run`] | one migration: its transaction, its failure, a possible partial commit |
+//! | [`task`] | the inputs and the result of a change |
+//! | [`change`] | a change on a connection: the loop over its steps |
+//! | [`steps`] | the steps of a change: which migrations are run or reverted, and the checks before the first one |
+//! | [`run`] | one step: its transaction, its failure, a possible partial commit |
+//! | [`applied`] | the versions that were run, read without writing anything |
 //! | [`records`] | the table with the name and the bind of each version |
 //! | [`references`] | foreign keys that a migration has broken |
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod pending;
+mod applied;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod change;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) mod records;
 mod references;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod run;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod steps;
 mod task;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub(crate) use pending::{migrate_by_harness, run_pending};
+pub(crate) use applied::read_applied;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) use change::{make_change, migrate_by_harness};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use records::records_by_diesel;
 #[cfg(feature = "sqlite")]
 pub(crate) use references::BrokenReference;
 pub(crate) use references::TableReferences;
 pub(crate) use task::{
-    Migrated, MigrationFailure, MigrationLock, MigrationSession, Migrations, ReclaimFiles, Run,
+    AppliedVersion, Change, Direction, Migrated, MigrationFailure, MigrationLock, MigrationSession,
+    Migrations, ReclaimFiles, Run,
 };

@@ -59,6 +59,12 @@ pub(crate) trait Records {
     /// The records of the versions that are in Diesel's table.
     fn records(&mut self) -> QueryResult<Vec<Record>>;
 
+    /// The versions in Diesel's table, with the time at which each was run, as this SQL expression gives it.
+    fn versions(&mut self, run_on: &str) -> QueryResult<Vec<(String, Option<String>)>>;
+
+    /// Removes a version from both tables.
+    fn forget_version(&mut self, version: &str) -> QueryResult<()>;
+
     /// Adds a version to Diesel's table.
     fn note_version(&mut self, version: &str) -> QueryResult<()>;
 
@@ -109,6 +115,30 @@ macro_rules! records_by_diesel {
                         $crate::backend::migrate::records::Record { version, name, bind }
                     };
                     Ok(rows.into_iter().map(record).collect())
+                }
+
+                fn versions(
+                    &mut self,
+                    run_on: &str,
+                ) -> diesel::QueryResult<Vec<(String, Option<String>)>> {
+                    use diesel::dsl::sql;
+                    use diesel::prelude::*;
+                    use diesel::sql_types::{Nullable, Text};
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+
+                    known::table
+                        .select((known::version, sql::<Nullable<Text>>(run_on)))
+                        .order(known::version)
+                        .load(self)
+                }
+
+                fn forget_version(&mut self, version: &str) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
+
+                    diesel::delete(records::table.find(version)).execute(self)?;
+                    diesel::delete(known::table.find(version)).execute(self).map(drop)
                 }
 
                 fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {

@@ -1,4 +1,4 @@
-//! Running one migration: its transaction, its failure, and a possible partial commit.
+//! Running or reverting one migration: its transaction, its failure, and a possible partial commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::records::{Record, Records};
 use super::references::{self, References};
-use super::task::{BackendOf, MigrationFailure, MigrationSession};
+use super::task::{BackendOf, Direction, MigrationFailure, MigrationSession};
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;
 
@@ -34,12 +34,12 @@ impl Stopped {
         }
     }
 
-    pub(super) fn into_failure(self, migration: String) -> MigrationFailure {
+    pub(super) fn into_failure(self, migration: String, direction: Direction) -> MigrationFailure {
         match self {
             Self::Failed { source, in_part } => {
-                MigrationFailure::Run { migration, source, in_part }
+                MigrationFailure::Run { migration, direction, source, in_part }
             }
-            Self::Panicked => MigrationFailure::Panicked { migration },
+            Self::Panicked => MigrationFailure::Panicked { migration, direction },
         }
     }
 }
@@ -72,11 +72,19 @@ impl<E: Into<DriverError>> From<E> for Failed {
     }
 }
 
-/// Runs a migration, adds its version and its record, and checks that the version is there afterwards.
+/// One step of a change.
+pub(super) struct Step<'a, C: Driver> {
+    pub(super) migration: &'a dyn Migration<BackendOf<C>>,
+    pub(super) direction: Direction,
+    /// The version and the record, which a run adds and a revert removes.
+    pub(super) record: &'a Record,
+}
+
+/// Runs or reverts a migration, adds or removes its version and its record, and checks that the table of versions says so
+/// afterwards.
 pub(super) fn run_one<C>(
     harness: &mut Harness<C>,
-    migration: &dyn Migration<BackendOf<C>>,
-    record: &Record,
+    step: &Step<'_, C>,
     session: &MigrationSession,
 ) -> Result<(), Stopped>
 where
@@ -84,27 +92,30 @@ where
     Harness<C>: Records,
 {
     Handle::current().block_on(harness.enter_migration()).map_err(whole)?;
-    let run = match migration.metadata().run_in_transaction() {
-        true => run_in_transaction(harness, migration, record, session),
-        false => run_by_itself(harness, migration, record, session),
+    let run = match step.migration.metadata().run_in_transaction() {
+        true => run_in_transaction(harness, step, session),
+        false => run_by_itself(harness, step, session),
     };
     let left = Handle::current().block_on(harness.leave_migration(session));
     run?;
     left.map_err(in_part)?;
-    match harness.has_version(&record.version) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(in_part(
+    match (harness.has_version(&step.record.version), step.direction) {
+        (Ok(true), Direction::Up) | (Ok(false), Direction::Down) => Ok(()),
+        (Ok(false), Direction::Up) => Err(in_part(
             "it ended without an error, but its version is not in `__diesel_schema_migrations`: a transaction \
              that it left open was rolled back",
         )),
-        Err(error) => Err(in_part(error)),
+        (Ok(true), Direction::Down) => Err(in_part(
+            "it ended without an error, but its version is still in `__diesel_schema_migrations`: a transaction \
+             that it left open was rolled back",
+        )),
+        (Err(error), _) => Err(in_part(error)),
     }
 }
 
 fn run_in_transaction<C>(
     harness: &mut Harness<C>,
-    migration: &dyn Migration<BackendOf<C>>,
-    record: &Record,
+    step: &Step<'_, C>,
     session: &MigrationSession,
 ) -> Result<(), Stopped>
 where
@@ -117,7 +128,7 @@ where
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
         harness.mark()?;
         harness.batch_execute(SAVEPOINT)?;
-        run_whole(harness, migration, session)?;
+        run_whole(harness, step, session)?;
         if harness.is_outside_transaction() {
             // The migration has committed by itself, and Diesel's transaction manager does not know that.
             roll_back_by_driver(harness);
@@ -127,7 +138,7 @@ where
             return Err(Failed { source: ROLLED_BACK.into(), ended_itself: true });
         }
         harness.unmark()?;
-        Ok(note(harness, record)?)
+        Ok(note(harness, step)?)
     }));
     match run {
         Ok(Ok(())) if harness.is_outside_transaction() => Ok(()),
@@ -171,8 +182,7 @@ where
 
 fn run_by_itself<C>(
     harness: &mut Harness<C>,
-    migration: &dyn Migration<BackendOf<C>>,
-    record: &Record,
+    step: &Step<'_, C>,
     session: &MigrationSession,
 ) -> Result<(), Stopped>
 where
@@ -180,9 +190,9 @@ where
     Harness<C>: Records,
 {
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), DriverError> {
-        run_whole(harness, migration, session)?;
+        run_whole(harness, step, session)?;
         harness.batch_execute(&session.restore)?;
-        note(harness, record)
+        note(harness, step)
     }));
     match run {
         Ok(run) => run.map_err(in_part),
@@ -193,7 +203,7 @@ where
 /// Runs a migration, and fails if it has broken foreign keys.
 fn run_whole<C>(
     harness: &mut Harness<C>,
-    migration: &dyn Migration<BackendOf<C>>,
+    step: &Step<'_, C>,
     session: &MigrationSession,
 ) -> Result<(), DriverError>
 where
@@ -201,13 +211,27 @@ where
     Harness<C>: Records,
 {
     let before = broken(harness, session);
-    migration.run(harness)?;
+    match step.direction {
+        Direction::Up => step.migration.run(harness)?,
+        Direction::Down => step.migration.revert(harness)?,
+    }
     references::check(before, broken(harness, session))
 }
 
-fn note(harness: &mut impl Records, record: &Record) -> Result<(), DriverError> {
-    harness.note_version(&record.version)?;
-    Ok(harness.record(record)?)
+/// Notes the step in both tables.
+fn note<C: Driver>(harness: &mut Harness<C>, step: &Step<'_, C>) -> Result<(), DriverError>
+where
+    Harness<C>: Records,
+{
+    let Step { record, .. } = step;
+    match step.direction {
+        Direction::Up => {
+            harness.note_version(&record.version)?;
+            harness.record(record)?;
+        }
+        Direction::Down => harness.forget_version(&record.version)?,
+    }
+    Ok(())
 }
 
 fn broken<C>(harness: &mut Harness<C>, session: &MigrationSession) -> References

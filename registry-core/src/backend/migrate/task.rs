@@ -44,12 +44,47 @@ pub struct MigrationSession {
     pub keeps_references: bool,
 }
 
-/// The result of a run of migrations.
-#[derive(Debug)]
+/// The change that is made to the migrations of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Run what is pending.
+    Run,
+    /// Run what is pending, up to and with a migration, which is named by its version or its name.
+    RunTo(String),
+    /// Revert the last migrations that were run, as many as this.
+    Revert(usize),
+    /// Revert the last migration that was run, and run it again.
+    Redo,
+}
+
+/// What is done with a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It is run.
+    Up,
+    /// It is reverted.
+    Down,
+}
+
+/// A version in Diesel's table, with its record if there is one.
+#[derive(Debug, Clone)]
+pub struct AppliedVersion {
+    /// The version.
+    pub version: String,
+    /// When it was run, as text. `None` if the database cannot tell.
+    pub run_on: Option<String>,
+    /// The name of its migration and the key of the bind that ran it.
+    pub record: Option<(String, String)>,
+}
+
+/// The result of a change.
+#[derive(Debug, Default)]
 pub struct Migrated {
     /// The names of the migrations that were run.
     pub applied: Vec<String>,
-    /// The number of migrations that had been run before.
+    /// The names of the migrations that were reverted.
+    pub reverted: Vec<String>,
+    /// The number of migrations that had been run before, and were left as they are.
     pub skipped: usize,
     /// The failure that stopped the run, if any.
     pub failure: Option<MigrationFailure>,
@@ -71,10 +106,33 @@ pub enum MigrationFailure {
         /// The key of the bind that ran it.
         by: String,
     },
+    /// The program has no migration of the version up to which to run.
+    UnknownVersion {
+        /// The version or the name.
+        version: String,
+        /// The names of the program's migrations.
+        known: Vec<String>,
+    },
+    /// A migration that is to be reverted is not one of the program. Nothing was reverted.
+    NotInProgram {
+        /// Its version.
+        version: String,
+        /// Its name, if it is recorded.
+        name: Option<String>,
+    },
+    /// A migration that is to be reverted was run by another bind. Nothing was reverted.
+    OfAnotherBind {
+        /// Its name.
+        migration: String,
+        /// The key of the bind that ran it.
+        by: String,
+    },
     /// A migration has failed.
     Run {
         /// Its name.
         migration: String,
+        /// Whether it was run or reverted.
+        direction: Direction,
         /// Why.
         source: DriverError,
         /// Whether a part of it may have been committed.
@@ -84,11 +142,15 @@ pub enum MigrationFailure {
     Panicked {
         /// Its name.
         migration: String,
+        /// Whether it was run or reverted.
+        direction: Direction,
     },
 }
 
-/// The migrations to run, with their bind and their context.
+/// A change to make, with the migrations, their bind and their context.
 pub struct Run<'a, DB, F> {
+    /// The change.
+    pub change: &'a Change,
     /// The migrations of the program.
     pub migrations: Migrations<DB>,
     /// The bind for which they are run.

@@ -49,6 +49,12 @@ struct Table {
     name: String,
 }
 
+pub(super) async fn has_table(connection: &mut Sqlite, name: &str) -> QueryResult<bool> {
+    let found = sql_query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?");
+    let found: Vec<Table> = found.bind::<Text, _>(name).load(connection).await?;
+    Ok(!found.is_empty())
+}
+
 pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSession> {
     let mut session = MigrationSession::default();
     for pragma in PRAGMAS {

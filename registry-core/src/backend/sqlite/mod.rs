@@ -58,6 +58,7 @@ use self::open_error::OpenFailure;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
+use super::ledger::ledger_by_diesel;
 use super::migrate::{
     MigrationLock, MigrationSession, TableReferences, migrate_by_harness, records_by_diesel,
 };
@@ -101,6 +102,7 @@ impl Backend for Sqlite {
 }
 
 records_by_diesel!(super::Sqlite);
+ledger_by_diesel!(super::Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;
@@ -202,10 +204,33 @@ impl Driver for Sqlite {
         Ok(MigrationLock { _file: Some(lock) })
     }
 
+    async fn take_lease(
+        &mut self,
+        url: &DatabaseUrl,
+        bind: &str,
+    ) -> Result<Option<MigrationLock>, DriverError> {
+        let Some(name) = url.sqlite_file().and_then(|file| file.tenants_lock(bind)) else {
+            // The caller keeps the runs on an in-memory database apart: it is in this process alone.
+            return Ok(Some(MigrationLock::default()));
+        };
+        let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(MigrationLock { _file: Some(lock) })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
     const MAX_VERSION_LENGTH: Option<usize> = None;
 
     // With `BEGIN`, a transaction that reads first could not write once another connection has written (SQLITE_BUSY_SNAPSHOT).
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
+
+    async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        migrations::has_table(self, name).await
+    }
+
+    const RUN_ON_AS_TEXT: &'static str = "strftime('%Y-%m-%d %H:%M:%S', run_on)";
 
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await

@@ -1,10 +1,17 @@
-//! The connection that migrations run on.
+//! The connection that migrations run on, from the bind to it.
+
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::error::MigrateError;
 use crate::backend::Backend;
+use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
+use crate::registry::handle::Registry;
+use crate::registry::route::Route;
+use crate::settings::Pooler;
 
 /// A connection to migrate on.
 pub(crate) enum MigrationConnection<C: Backend> {
@@ -48,5 +55,58 @@ impl<C: Backend> MigrationConnection<C> {
             Self::Dedicated(connection, _engine_use) => work(connection).1,
             Self::CheckedOut(mut checkout) => checkout.with_owned_connection(work),
         }
+    }
+}
+
+/// What the connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Change,
+}
+
+/// Opens a connection to migrate on, on the engine of `route`.
+pub(super) async fn connect<B: Bind>(
+    registry: &Registry,
+    route: Route<'_>,
+    purpose: Purpose,
+) -> Result<(Arc<TypedEngine<B::Connection>>, MigrationConnection<B::Connection>), MigrateError> {
+    let key = route.bind_key::<B>();
+    let started = Instant::now();
+    // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
+    let (engine, connection) = loop {
+        let found = route.open::<B>(registry, started, None).await.map_err(not_found)?;
+        let engine = Arc::clone(found.engine.engine());
+        let settings = engine.settings();
+        if settings.is_isolated && purpose == Purpose::Change {
+            return Err(MigrateError::Isolated { key });
+        }
+        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+            return Err(MigrateError::Pooler { key });
+        }
+        match MigrationConnection::open(found.engine, found.schema.as_deref()).await {
+            Err(error) if error.lacks_resources() => {
+                let limit = settings.options.acquire_timeout;
+                drop(engine);
+                if !registry.free_resources(started, limit).await {
+                    return Err(route.error_for_caller::<B>(error).into());
+                }
+            }
+            opened => break (engine, opened.map_err(|e| route.error_for_caller::<B>(e))?),
+        }
+    };
+    match connection {
+        Some(connection) => Ok((engine, connection)),
+        None => Err(route.unknown_tenant::<B>().into()),
+    }
+}
+
+/// Why no engine for the migrations could be acquired.
+fn not_found(error: AcquireError) -> MigrateError {
+    match error {
+        AcquireError::UnknownBind(error) => MigrateError::UnknownBind(error),
+        AcquireError::WrongBackend(error) => MigrateError::WrongBackend(error),
+        AcquireError::NoTenant { key } => MigrateError::NoTenant { key },
+        error => MigrateError::Acquire(error),
     }
 }

@@ -1,8 +1,10 @@
 //! The error of running migrations.
 
+use std::fmt;
+
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
-use crate::settings::{BindKey, UnknownBind, WrongBackend};
+use crate::settings::{BindKey, UnknownBind, WrongBackend, nearest};
 
 /// Why the migrations of a bind were not run, or not all of them.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +122,70 @@ pub enum MigrateError {
         /// The key of the bind that ran it.
         applied_by: Box<str>,
     },
+    /// The program has no migration of the version up to which to run. Nothing was run.
+    #[error("bind `{key}`: there is no migration `{version}`{}", NearestOf(version, known))]
+    UnknownVersion {
+        /// The bind key.
+        key: BindKey,
+        /// The version or the name that was asked for.
+        version: String,
+        /// The names of the program's migrations, in the order of their versions.
+        known: Vec<String>,
+    },
+    /// A migration that would be reverted is not one of the program, so its SQL is not known. Nothing was reverted.
+    #[error(
+        "bind `{key}`: the migration {} was run on this database, and this program does not have it: nothing was \
+         reverted; revert it with a program that has it",
+        match name {
+            Some(name) => format!("`{name}`"),
+            None => format!("of version `{version}`"),
+        }
+    )]
+    NotInProgram {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: String,
+        /// The name, if the database has a record of it.
+        name: Option<String>,
+    },
+    /// A migration that would be reverted was run by another bind that shares the database. Nothing was reverted.
+    #[error(
+        "bind `{key}`: the migration `{migration}` was run by bind `{applied_by}` on this database: nothing was \
+         reverted; revert it through that bind"
+    )]
+    OfAnotherBind {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration.
+        migration: String,
+        /// The key of the bind that ran it.
+        applied_by: String,
+    },
+    /// A migration could not be reverted, and counts as run still. Those before it were reverted, and stay so.
+    #[error(
+        "bind `{key}`: the migration `{migration}` could not be reverted, after {} had been reverted{}",
+        reverted.len(),
+        if *in_part { "; a part of it may have been reverted, and stays so" } else { "" }
+    )]
+    Revert {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration that was to be reverted.
+        migration: String,
+        /// The names of the migrations that this call reverted before it.
+        reverted: Vec<String>,
+        /// Whether a part of it may have been reverted permanently, as with `Migration`.
+        in_part: bool,
+        /// What the database reported.
+        #[source]
+        source: DriverError,
+    },
     /// A migration failed. Those before it were run and stay.
     #[error(
-        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}",
+        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}{}",
         applied.len(),
+        if reverted.is_empty() { "" } else { "; it had been reverted before, and is pending now" },
         if *in_part { "; a part of it may have been applied, and stays" } else { "" }
     )]
     Migration {
@@ -131,6 +193,8 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that failed.
         migration: String,
+        /// The names of the migrations that this call reverted before it.
+        reverted: Vec<String>,
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
         /// Whether a part of the migration may have been applied permanently. That is so if the migration has committed
@@ -150,7 +214,30 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that panicked, if it was one.
         migration: Option<String>,
+        /// The names of the migrations that this call reverted before it.
+        reverted: Vec<String>,
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },
+}
+
+/// The known name that is nearest to what was asked for.
+struct NearestOf<'a>(&'a str, &'a [String]);
+
+impl fmt::Display for NearestOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(wanted, known) = self;
+        let version_of = |name: &str| name.split('_').next().unwrap_or_default().replace('-', "");
+        let versions: Vec<_> = known.iter().map(|name| version_of(name)).collect();
+        let by_name = nearest(wanted, known.iter().map(String::as_str));
+        let by_version = || {
+            let version = nearest(&version_of(wanted), versions.iter().map(String::as_str))?;
+            known.iter().find(|name| version_of(name) == version).map(String::as_str)
+        };
+        match (by_name.or_else(by_version), known.last()) {
+            (Some(nearest), _) => write!(f, "; did you mean `{nearest}`?"),
+            (None, Some(last)) => write!(f, "; the last one of the program is `{last}`"),
+            (None, None) => f.write_str("; the program has none"),
+        }
+    }
 }

@@ -1,38 +1,53 @@
 //! Running migrations.
 //!
-//! This file has [`Registry::migrate`], from a bind to a connection. `connection` has the connection, `run` the run on
-//! it, `files` the handling of too few file descriptors, and `report` and `error` the outcome. The code of each backend
-//! for a single migration is in `backend::migrate`.
+//! The code of each backend for a single migration is in `backend::migrate`.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `mod` | [`Registry::migrate`] and [`Registry::migrations`], and both of a tenant |
+//! | `migrations` | [`Migrations`]: what can be done with the migrations of a bind |
+//! | `known` | [`KnownMigrations`]: the same for callers that do not know the type of the bind |
+//! | `source`, `options` | the inputs: the migrations of the program, and how a change waits |
+//! | `connection` | from a bind to the connection that migrations run on |
+//! | `run` | a change on that connection, under the lock, in a thread where it may block |
+//! | `files` | too few file descriptors |
+//! | `report`, `status`, `plan`, `error` | the outcomes |
 
 use std::future::Future;
-use std::panic::Location;
-use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 use diesel_async::AsyncConnectionCore;
-use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use super::handle::Registry;
-use super::route::Route;
 use super::tenants::Tenant;
 use crate::bind::Bind;
-use crate::engine::{AcquireError, AnyEngine, WriteRequest};
-use crate::settings::Pooler;
 
 mod connection;
 mod error;
 mod files;
+mod known;
+mod migrations;
+mod options;
+mod plan;
 mod report;
 mod run;
+mod source;
+mod status;
 
+pub(crate) use crate::backend::migrate::Change;
 pub(super) use connection::MigrationConnection;
 pub use error::MigrateError;
+pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
+pub use migrations::Migrations;
+pub(crate) use options::MigrateOptions;
+pub use plan::{MigrationPlan, PlannedMigration};
 pub use report::MigrateReport;
 pub(super) use run::run_migrations;
+pub(crate) use source::SharedSource;
+pub use status::{MigrationEntry, MigrationState, MigrationStatus};
 
 /// The backend type of Diesel for the bind `B`.
-pub(super) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+pub(crate) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
 
 impl Registry {
     /// Runs the pending migrations of the bind `B`, in order, and returns their names.
@@ -106,48 +121,19 @@ impl Registry {
         &self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
     ) -> impl Future<Output = Result<MigrateReport, MigrateError>> + Send {
-        self.migrate_along::<B>(Route::Bind, migrations, Location::caller())
+        let migrations = self.migrations::<B>(migrations);
+        async move { migrations.run().await }
     }
 
-    /// Runs the pending migrations on the engine of `route`.
-    pub(super) async fn migrate_along<B: Bind>(
+    /// The migrations of the bind `B`: their state in its database, and what changes it.
+    ///
+    /// It connects to nothing by itself, and reads `migrations` at each call of a method.
+    #[track_caller]
+    pub fn migrations<B: Bind>(
         &self,
-        route: Route<'_>,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
-        place: &'static Location<'static>,
-    ) -> Result<MigrateReport, MigrateError> {
-        let key = route.bind_key::<B>();
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(MigrateError::NoRuntime { key });
-        };
-        let started = Instant::now();
-        // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
-        let (engine, connection) = loop {
-            let found = route.open::<B>(self, started, None).await.map_err(not_found)?;
-            let engine = Arc::clone(found.engine.engine());
-            let settings = engine.settings();
-            if settings.is_isolated {
-                return Err(MigrateError::Isolated { key });
-            }
-            if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
-                return Err(MigrateError::Pooler { key });
-            }
-            match MigrationConnection::open(found.engine, found.schema.as_deref()).await {
-                Err(error) if error.lacks_resources() => {
-                    let limit = settings.options.acquire_timeout;
-                    drop(engine);
-                    if !self.free_resources(started, limit).await {
-                        return Err(route.error_for_caller::<B>(error).into());
-                    }
-                }
-                opened => break (engine, opened.map_err(|e| route.error_for_caller::<B>(e))?),
-            }
-        };
-        let Some(connection) = connection else {
-            return Err(route.unknown_tenant::<B>().into());
-        };
-        let write = Some(WriteRequest { unit: None, place });
-        run_migrations(self, runtime, engine, connection, migrations, write).await
+    ) -> Migrations<B> {
+        Migrations::new(self.clone(), None, SharedSource::new(migrations))
     }
 }
 
@@ -193,16 +179,17 @@ impl Tenant {
         &self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
     ) -> impl Future<Output = Result<MigrateReport, MigrateError>> + Send {
-        self.registry().migrate_along::<B>(Route::Tenant(self), migrations, Location::caller())
+        let migrations = self.migrations::<B>(migrations);
+        async move { migrations.run().await }
     }
-}
 
-/// Why no engine for the migrations could be acquired.
-fn not_found(error: AcquireError) -> MigrateError {
-    match error {
-        AcquireError::UnknownBind(error) => MigrateError::UnknownBind(error),
-        AcquireError::WrongBackend(error) => MigrateError::WrongBackend(error),
-        AcquireError::NoTenant { key } => MigrateError::NoTenant { key },
-        error => MigrateError::Acquire(error),
+    /// The migrations of the bind `B`: their state in the tenant's database, or in its schema, and what changes it, see
+    /// [`Registry::migrations`].
+    #[track_caller]
+    pub fn migrations<B: Bind>(
+        &self,
+        migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+    ) -> Migrations<B> {
+        Migrations::new(self.registry().clone(), Some(self.clone()), SharedSource::new(migrations))
     }
 }

@@ -1,42 +1,69 @@
 //! A run of migrations, in a thread where it may block.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
-use diesel_migrations::FileBasedMigrations;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
 use super::files::FileDescriptors;
+use super::options::MigrateOptions;
 use super::report::MigrateReport;
+use super::source::SharedSource;
+use super::status::MigrationStatus;
 use crate::backend::Backend;
-use crate::backend::migrate::{Migrated, MigrationFailure, Migrations, Run};
+use crate::backend::migrate::{Change, Direction, Migrated, MigrationFailure, Migrations, Run};
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
-/// Runs the pending migrations of `source` on this connection of this engine, under the lock that keeps other processes from
-/// migrating the database. Takes a turn for `write`, if the database has one writer at a time.
-///
-/// Cancellation: it can be dropped while it waits for the lock or for the turn. The migrations run in a thread of their own, to
-/// their end, even if this future is dropped.
+/// A change to make on a connection.
+pub(crate) struct ChangeTask<DB> {
+    pub(crate) source: SharedSource<DB>,
+    pub(crate) change: Change,
+    pub(crate) options: MigrateOptions,
+    /// The tenant whose database it is.
+    pub(crate) tenant: Option<String>,
+}
+
+/// Runs the pending migrations of `source` on this connection of this engine, for the first time in a new database.
 pub(crate) async fn run_migrations<C: Backend>(
     registry: &Registry,
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
-    mut connection: MigrationConnection<C>,
+    connection: MigrationConnection<C>,
     source: impl MigrationSource<C::Backend> + Send + 'static,
+    tenant: &str,
+) -> Result<MigrateReport, MigrateError> {
+    let task = ChangeTask {
+        source: SharedSource::new(source),
+        change: Change::Run,
+        options: MigrateOptions::default(),
+        tenant: Some(tenant.to_owned()),
+    };
+    make_change(registry, runtime, engine, connection, task, None).await
+}
+
+/// Makes a change on this connection of this engine, under the lock that keeps other processes from migrating the database.
+/// Takes a turn for `write`, if the database has one writer at a time.
+///
+/// Cancellation: it can be dropped while it waits for the lock or for the turn. The migrations run in a thread of their own, to
+/// their end, even if this future is dropped.
+pub(super) async fn make_change<C: Backend>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<TypedEngine<C>>,
+    mut connection: MigrationConnection<C>,
+    task: ChangeTask<C::Backend>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
     let key = engine.settings().key;
     let limit = engine.settings().options.acquire_timeout;
-    let are_in_files = (&source as &dyn Any).is::<FileBasedMigrations>();
-    let files = FileDescriptors::new(registry.clone(), limit, are_in_files);
-    let panicked = |_| MigrateError::Panicked { key, migration: None, applied: Vec::new() };
+    let files = FileDescriptors::new(registry.clone(), limit, task.source.are_in_files());
+    let panicked = |_| panicked(key);
     // Diesel's migrations and the lock block, so they run in a thread for blocking work. That works in every kind of
     // runtime.
     let locked_engine = Arc::clone(&engine);
@@ -51,44 +78,85 @@ pub(crate) async fn run_migrations<C: Backend>(
     let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
     let work = move || {
         let _held = (turn, lock);
-        connection.run(|connection| run(connection, &engine, &source, &files))
+        connection.run(|connection| run(connection, &engine, task, &files))
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
 }
 
-/// Runs the pending migrations of `source`. The caller has locked the migrations.
+fn panicked(key: BindKey) -> MigrateError {
+    MigrateError::Panicked { key, migration: None, reverted: Vec::new(), applied: Vec::new() }
+}
+
+/// Makes a change. The caller has locked the migrations.
 fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
-    source: &impl MigrationSource<C::Backend>,
+    task: ChangeTask<C::Backend>,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let migrations = match files.with_files(|| source.migrations()) {
+    let ChangeTask { source, change, tenant, .. } = task;
+    let migrations = match list::<C>(key, &source, files) {
         Ok(migrations) => migrations,
-        Err(source) => return (connection, Err(MigrateError::List { key, source })),
+        Err(error) => return (connection, Err(error)),
     };
-    if let Err(error) = check_versions::<C>(key, &migrations) {
-        return (connection, Err(error));
-    }
     let (connection, migrated) = connection.migrate(Run {
+        change: &change,
         migrations,
         bind: key,
         on_connect: &engine.settings().options.on_connect,
         files,
     });
-    let Migrated { applied, skipped, failure } = migrated;
+    let Migrated { applied, reverted, skipped, failure } = migrated;
     let result = match failure {
-        None => Ok(MigrateReport { key, applied, skipped }),
-        Some(failure) => Err(failed(key, applied, failure)),
+        None => Ok(MigrateReport { key, tenant, reverted, applied, skipped }),
+        Some(failure) => Err(failed(key, applied, reverted, failure)),
     };
     (connection, result)
+}
+
+/// Compares the migrations of the program with what the database has run, and passes both to `read`. Writes nothing.
+///
+/// Cancellation: it can be dropped. It then ends in a thread.
+pub(super) async fn read_status<C: Backend, R: Send + 'static>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<TypedEngine<C>>,
+    connection: MigrationConnection<C>,
+    source: SharedSource<C::Backend>,
+    tenant: Option<String>,
+    read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
+) -> Result<R, MigrateError> {
+    let key = engine.settings().key;
+    let limit = engine.settings().options.acquire_timeout;
+    let files = FileDescriptors::new(registry.clone(), limit, source.are_in_files());
+    let work = move || {
+        let mut migrations = list::<C>(key, &source, &files)?;
+        migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
+        let applied = connection.run(C::read_applied);
+        let applied = applied.map_err(|source| MigrateError::List { key, source })?;
+        let status = MigrationStatus::compare::<C>(key, tenant, &migrations, applied)?;
+        Ok(read(status, &migrations))
+    };
+    runtime.spawn_blocking(work).await.map_err(|_| panicked(key))?
+}
+
+/// The migrations of the program, whose versions are checked.
+pub(super) fn list<C: Backend>(
+    key: BindKey,
+    source: &SharedSource<C::Backend>,
+    files: &FileDescriptors,
+) -> Result<Migrations<C::Backend>, MigrateError> {
+    let migrations = files.with_files(|| source.migrations());
+    let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
+    check_versions::<C>(key, &migrations)?;
+    Ok(migrations)
 }
 
 /// Checks the versions before anything runs. If two migrations have the same version, only one of them would ever be
 /// run. A version that is too long for the table of versions would cause an error only after the migration, which MySQL
 /// does not undo.
-fn check_versions<C: Backend>(
+pub(super) fn check_versions<C: Backend>(
     key: BindKey,
     migrations: &Migrations<C::Backend>,
 ) -> Result<(), MigrateError> {
@@ -110,7 +178,12 @@ fn check_versions<C: Backend>(
     Ok(())
 }
 
-fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> MigrateError {
+fn failed(
+    key: BindKey,
+    applied: Vec<String>,
+    reverted: Vec<String>,
+    failure: MigrationFailure,
+) -> MigrateError {
     match failure {
         MigrationFailure::List(source) => MigrateError::List { key, source },
         MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
@@ -120,11 +193,23 @@ fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> Migr
             applied_as: applied.into(),
             applied_by: by.into(),
         },
-        MigrationFailure::Run { migration, source, in_part } => {
-            MigrateError::Migration { key, migration, applied, in_part, source }
+        MigrationFailure::UnknownVersion { version, known } => {
+            MigrateError::UnknownVersion { key, version, known }
         }
-        MigrationFailure::Panicked { migration } => {
-            MigrateError::Panicked { key, migration: Some(migration), applied }
+        MigrationFailure::NotInProgram { version, name } => {
+            MigrateError::NotInProgram { key, version, name }
+        }
+        MigrationFailure::OfAnotherBind { migration, by } => {
+            MigrateError::OfAnotherBind { key, migration, applied_by: by }
+        }
+        MigrationFailure::Run { migration, direction: Direction::Up, source, in_part } => {
+            MigrateError::Migration { key, migration, reverted, applied, in_part, source }
+        }
+        MigrationFailure::Run { migration, direction: Direction::Down, source, in_part } => {
+            MigrateError::Revert { key, migration, reverted, in_part, source }
+        }
+        MigrationFailure::Panicked { migration, .. } => {
+            MigrateError::Panicked { key, migration: Some(migration), reverted, applied }
         }
     }
 }

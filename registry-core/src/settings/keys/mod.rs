@@ -22,5 +22,6 @@ pub use unknown_bind::UnknownBind;
 pub use wrong_backend::WrongBackend;
 pub use wrong_keys::WrongKeys;
 
-pub(in crate::settings) use nearest::{did_you_mean, nearest};
+pub(in crate::settings) use nearest::did_you_mean;
+pub(crate) use nearest::nearest;
 pub(crate) use tenant_name::TenantName;

@@ -1,10 +1,7 @@
 //! "Did you mean ..?"
 
 /// The known word that `word` was probably meant to be.
-pub(in crate::settings) fn nearest<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A quarter of the characters may be wrong, and always one: `uri` is taken for `url`, `x` for nothing.
     let tolerated = 1 + word.len() / 4;
     known

@@ -1,0 +1,210 @@
+//! The migrations of a bind for callers that do not know its type.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use diesel::migration::MigrationSource;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
+
+use super::error::MigrateError;
+use super::migrations::Migrations;
+use super::options::MigrateOptions;
+use super::plan::MigrationPlan;
+use super::report::MigrateReport;
+use super::run::check_versions;
+use super::source::SharedSource;
+use super::status::MigrationStatus;
+use super::{Change, DieselBackend};
+use crate::backend::Backend;
+use crate::backend_kind::BackendKind;
+use crate::bind::{self, Bind};
+use crate::registry::handle::Registry;
+#[cfg(feature = "cli")]
+use crate::registry::provision::{CreateTenantError, DropTenantError};
+use crate::registry::tenants::Tenant;
+use crate::settings::BindKey;
+
+/// A hash of a set of migrations: SHA-256 over their versions, names and transactions, in hexadecimal. Two sets with equal
+/// hashes run the same migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct MigrationsDigest(String);
+
+impl MigrationsDigest {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of(mut migrations: Vec<(String, String, bool)>) -> Self {
+        migrations.sort();
+        let mut hasher = Sha256::new();
+        for (version, name, run_in_transaction) in migrations {
+            // Each text with its length, so that no other set has the same bytes.
+            for text in [&version, &name] {
+                hasher.update((text.len() as u64).to_be_bytes());
+                hasher.update(text);
+            }
+            hasher.update([u8::from(run_in_transaction)]);
+        }
+        let mut hex = String::new();
+        for byte in hasher.finalize() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex)
+    }
+}
+
+impl fmt::Display for MigrationsDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The migrations of a program for a bind.
+pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
+    /// The bind.
+    fn key(&self) -> BindKey;
+
+    /// The backend that they are written for.
+    fn backend(&self) -> BackendKind;
+
+    /// The hash of the migrations. It reads them, and asks no database.
+    fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
+
+    /// See [`Migrations::status`].
+    fn status(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>>;
+
+    /// Makes a change, see [`Migrations`].
+    fn change(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+        change: Change,
+        options: MigrateOptions,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
+
+    /// See [`Migrations::plan`].
+    fn plan(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+    ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>>;
+
+    /// As [`Registry::create_tenant`].
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>>;
+
+    /// As [`Registry::drop_tenant`].
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>>;
+}
+
+/// The migrations of a program for the bind `B`.
+pub(crate) fn known<B: Bind>(
+    source: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+) -> Arc<dyn KnownMigrations> {
+    Arc::new(Known::<B> { source: SharedSource::new(source) })
+}
+
+struct Known<B: Bind> {
+    source: SharedSource<DieselBackend<B>>,
+}
+
+impl<B: Bind> Known<B> {
+    #[track_caller]
+    fn migrations(&self, registry: &Registry, tenant: Option<&Tenant>) -> Migrations<B> {
+        Migrations::new(registry.clone(), tenant.cloned(), self.source.clone())
+    }
+}
+
+impl<B: Bind> KnownMigrations for Known<B> {
+    fn key(&self) -> BindKey {
+        bind::key_of::<B>()
+    }
+
+    fn backend(&self) -> BackendKind {
+        B::Connection::KIND
+    }
+
+    fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
+        let key = self.key();
+        let migrations = self.source.migrations();
+        let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
+        check_versions::<B::Connection>(key, &migrations)?;
+        let described = migrations.iter().map(|migration| {
+            let (version, name) =
+                (migration.name().version().to_string(), migration.name().to_string());
+            (version, name, migration.metadata().run_in_transaction())
+        });
+        Ok(MigrationsDigest::of(described.collect()))
+    }
+
+    fn status(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
+        let migrations = self.migrations(registry, tenant);
+        async move { migrations.status().await }.boxed()
+    }
+
+    fn change(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+        change: Change,
+        options: MigrateOptions,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
+        let migrations = self.migrations(registry, tenant).with_options(options);
+        async move { migrations.change(change).await }.boxed()
+    }
+
+    fn plan(
+        &self,
+        registry: &Registry,
+        tenant: Option<&Tenant>,
+    ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>> {
+        let migrations = self.migrations(registry, tenant);
+        async move { migrations.plan().await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        let source = self.source.clone();
+        async move { registry.create_tenant::<B>(&tenant, source).await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
+    }
+}
+
+impl<B: Bind> fmt::Debug for Known<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownMigrations").field("bind", &self.key()).finish_non_exhaustive()
+    }
+}
