@@ -6,6 +6,7 @@ mod mount;
 mod support;
 
 mount::mount!(
+    all_tenants,
     by_url,
     created,
     evictions,
@@ -22,6 +23,7 @@ mod connectors;
 mod created_apart;
 mod credentials;
 mod isolation;
+mod ledgers;
 mod names;
 mod pending_apart;
 mod pending_settings;

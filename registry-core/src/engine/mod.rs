@@ -117,4 +117,4 @@ pub use self::reading::{ReadStatus, ReplicaState, ReplicaStatus};
 pub(crate) use self::self_wait::STANDSTILL;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
 pub(crate) use self::typed::TypedEngine;
-pub(crate) use self::write_turn::{WriteRequest, WriterId};
+pub(crate) use self::write_turn::{WriteRequest, WriteTurn, WriterId};

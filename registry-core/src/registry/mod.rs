@@ -17,6 +17,8 @@
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
+//! | `locate` | where the database of a bind or tenant is, without opening anything |
+//! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -51,7 +53,9 @@ mod closing_state;
 mod gate;
 mod handle;
 mod isolation;
+mod locate;
 mod migrate;
+mod migrate_tenants;
 mod open;
 mod provision;
 mod reader;
@@ -67,11 +71,28 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use locate::{BindOverview, Located, Tenancy};
 pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
-pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
+pub(crate) use migrate_tenants::{
+    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+};
+pub use migrate_tenants::{
+    MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
+    TenantNames, TenantOutcome, TenantResult, tenant_names,
+};
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

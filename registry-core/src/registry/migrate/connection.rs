@@ -92,7 +92,7 @@ pub(crate) enum Purpose {
 }
 
 /// Opens a connection to migrate on, on the engine of `route`.
-pub(super) async fn connect<B: Bind>(
+pub(crate) async fn connect<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
     purpose: Purpose,

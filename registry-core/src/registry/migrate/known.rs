@@ -19,9 +19,13 @@ use super::run::check_versions;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
+use crate::backend::Backend;
+use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
 use crate::engine::WriteRequest;
 use crate::registry::handle::Registry;
+#[cfg(feature = "cli")]
+use crate::registry::provision::{CreateTenantError, DropTenantError};
 use crate::registry::tenants::Tenant;
 use crate::settings::BindKey;
 
@@ -65,6 +69,9 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     /// The bind.
     fn key(&self) -> BindKey;
 
+    /// The backend that they are written for.
+    fn backend(&self) -> BackendKind;
+
     /// The hash of the migrations. It reads them, and asks no database.
     fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
 
@@ -104,6 +111,22 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         registry: &Registry,
         database: OpenDatabase,
     ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
+
+    /// As [`Registry::create_tenant`].
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>>;
+
+    /// As [`Registry::drop_tenant`].
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>>;
 }
 
 /// The migrations of a program for the bind `B`.
@@ -130,6 +153,10 @@ impl<B: Bind> Known<B> {
 impl<B: Bind> KnownMigrations for Known<B> {
     fn key(&self) -> BindKey {
         bind::key_of::<B>()
+    }
+
+    fn backend(&self) -> BackendKind {
+        B::Connection::KIND
     }
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
@@ -189,6 +216,27 @@ impl<B: Bind> KnownMigrations for Known<B> {
     ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
         let write = WriteRequest { unit: None, place: self.place };
         run_on::<B>(registry, database, self.source.clone(), write)
+    }
+
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        let source = self.source.clone();
+        async move { registry.create_tenant::<B>(&tenant, source).await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
     }
 }
 

@@ -39,7 +39,7 @@ mod source;
 mod status;
 
 pub(crate) use crate::backend::migrate::Change;
-pub(super) use connection::{MigrationConnection, Purpose};
+pub(super) use connection::{MigrationConnection, Purpose, connect};
 pub use error::MigrateError;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;
@@ -54,7 +54,7 @@ pub(crate) use source::SharedSource;
 pub use status::{MigrationEntry, MigrationState, MigrationStatus};
 
 /// The backend type of Diesel for the bind `B`.
-pub(super) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+pub(crate) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
 
 impl Registry {
     /// Runs the pending migrations of the bind `B`, in order, and returns their names.
