@@ -113,6 +113,22 @@ async fn creating_and_dropping_go_around_the_gate() {
 }
 
 #[tokio::test]
+async fn closing_a_tenant_has_it_checked_again() {
+    let settings = settings(&["acme"], WhenPending::Fail);
+    let registry = registry(settings.clone());
+    let acme = tenant(&registry, "acme");
+    acme.migrate::<Crm>(steps()).await.expect("they run");
+    assert_eq!(rows(&acme).await.expect("a session"), 1);
+    let other = Registry::builder().bind("crm", settings).build().expect("good settings");
+    let elsewhere =
+        tenant(&other, "acme").migrations::<Crm>(Steps(vec![CREATE, FILL.down("SELECT 1")]));
+    elsewhere.revert(1).await.expect("it can be reverted");
+    assert_eq!(rows(&acme).await.expect("it was checked before"), 1);
+    registry.close_tenant("acme").await.expect("a good name");
+    assert_eq!(pending(acme.session::<Crm>().await.unwrap_err()), [FILL.name]);
+}
+
+#[tokio::test]
 async fn reverting_in_this_process_closes_the_gate_again() {
     let registry = registry(settings(&["acme"], WhenPending::Fail));
     let acme = tenant(&registry, "acme");
