@@ -1,6 +1,7 @@
 //! The migrations of a bind for callers that do not know its type.
 
 use std::fmt::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -13,7 +14,7 @@ use super::migrations::Migrations;
 use super::options::MigrateOptions;
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
-use super::run::check_versions;
+use super::run::{check_versions, panicked};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
@@ -114,7 +115,8 @@ impl<B: Bind> KnownMigrations for Known<B> {
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
         let key = self.key();
-        let migrations = self.source.migrations();
+        let migrations = catch_unwind(AssertUnwindSafe(|| self.source.migrations()));
+        let migrations = migrations.map_err(|_| panicked(key))?;
         let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
         check_versions::<B::Connection>(key, &migrations)?;
         let described = migrations.iter().map(|migration| {

@@ -91,14 +91,19 @@ pub(super) async fn make_change<C: Backend>(
     // Diesel's migrations and the lock block, so they run in a thread for blocking work. That works in every kind of
     // runtime.
     let locked_engine = Arc::clone(&engine);
+    // Dropped with this future.
+    let caller = Arc::new(());
+    let waiting = Arc::downgrade(&caller);
     let locking = move || {
         let url = locked_engine.settings().url_to_migrate();
-        let lock = files.with_files(|| connection.connection().lock_migrations(url));
+        let is_awaited = || waiting.strong_count() > 0;
+        let lock = files.with_files(|| connection.connection().lock_migrations(url, &is_awaited));
         (connection, files, lock)
     };
     let too_late = |_| too_late(key, &task.options);
     let locking = runtime.spawn_blocking(locking);
     let locked = until(task.end, locking).await.map_err(too_late)?;
+    drop(caller);
     let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
@@ -151,7 +156,7 @@ pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
     }
 }
 
-fn panicked(key: BindKey) -> MigrateError {
+pub(super) fn panicked(key: BindKey) -> MigrateError {
     MigrateError::Panicked { key, migration: None, reverted: Vec::new(), applied: Vec::new() }
 }
 
