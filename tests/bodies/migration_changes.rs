@@ -152,7 +152,7 @@ async fn failed_revert_is_named_and_the_migration_counts_as_run() {
     );
     assert!(causes(&error)[1].contains("nowhere"), "{error:?}");
     let MigrateError::Revert { reverted, in_part: false, .. } = error else { panic!("{error:?}") };
-    assert_eq!(reverted, [LOGS.name]);
+    assert_eq!(*reverted, [LOGS.name]);
     assert_eq!(migrations.pending().await.expect("known"), [LOGS.name]);
     assert!(has(&registry, "items").await);
 }

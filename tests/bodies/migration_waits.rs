@@ -204,7 +204,7 @@ async fn migration_is_not_begun_after_the_time_limit() {
     let MigrateError::TimeLimit { applied, migration: None, in_part: false, .. } = error else {
         panic!("{error:?}")
     };
-    assert_eq!(applied, ["1_slow"]);
+    assert_eq!(*applied, ["1_slow"]);
     assert_eq!(migrations.pending().await.expect("known"), ["2_column"]);
 }
 

@@ -149,15 +149,15 @@ pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
         key,
         limit: options.time_limit.unwrap_or_default(),
         migration: None,
-        reverted: Vec::new(),
-        applied: Vec::new(),
+        reverted: Box::default(),
+        applied: Box::default(),
         in_part: false,
         source: None,
     }
 }
 
 pub(super) fn panicked(key: BindKey) -> MigrateError {
-    MigrateError::Panicked { key, migration: None, reverted: Vec::new(), applied: Vec::new() }
+    MigrateError::Panicked { key, migration: None, reverted: Box::default(), applied: Vec::new() }
 }
 
 /// Makes a change. The caller has locked the migrations.
@@ -259,6 +259,7 @@ fn failed(
     reverted: Vec<String>,
     failure: MigrationFailure,
 ) -> MigrateError {
+    let reverted = reverted.into_boxed_slice();
     match failure {
         MigrationFailure::List(source) => MigrateError::List { key, source },
         MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
@@ -297,7 +298,15 @@ fn failed(
         MigrationFailure::TimeLimit { stopped, in_part } => {
             let limit = options.time_limit.unwrap_or_default();
             let (migration, source) = stopped.unzip();
-            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
+            MigrateError::TimeLimit {
+                key,
+                limit,
+                migration: migration.map(String::into_boxed_str),
+                reverted,
+                applied: applied.into(),
+                in_part,
+                source,
+            }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }
