@@ -217,6 +217,9 @@ pub trait Driver:
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
     const BEGIN_READ_ONLY: Option<&'static str> = None;
 
+    /// The same for reads of the primary: it fails on a replica, to which the pooler may lead by now.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> = None;
+
     // ---- Transactions and units of work ----
 
     /// Whether the driver always knows if a transaction is open. Then the engine does not judge transactions by the text of

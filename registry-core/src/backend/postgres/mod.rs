@@ -226,7 +226,15 @@ impl Driver for Postgres {
         hosts::endpoints(&config, deadline).await
     }
 
-    const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
+    // At a level with one snapshot for the whole transaction, which may be the default of the account, the snapshot would
+    // be older than the position that is asked for in the transaction.
+    const BEGIN_READ_ONLY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY");
+
+    // A server in recovery refuses `READ WRITE`.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET TRANSACTION READ ONLY");
+
     async fn commit_with_position(
         &mut self,
         limit: Duration,
