@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["work"],
     &["query"],
-    &["web"],
+    &["web", "cli"],
     // What generated code names, and what users do.
     &["private", "tenant", "guide", "lib"],
 ];

@@ -11,6 +11,7 @@ mount::mount!(
     migration_changes,
     migration_lock,
     migration_status,
+    migration_waits,
     migrations,
     sessions,
     versions

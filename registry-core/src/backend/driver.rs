@@ -1,6 +1,7 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -414,6 +415,30 @@ pub trait Driver:
 
     /// The SQL expression for the column `run_on` of Diesel's table, as text to the second.
     const RUN_ON_AS_TEXT: &'static str;
+
+    /// Limits how long a statement of the session waits for a lock. MySQL and MariaDB count seconds, so there it is rounded
+    /// up to whole seconds, and elsewhere to whole milliseconds.
+    fn set_lock_timeout(&mut self, limit: Duration)
+    -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Whether the last statement has failed because of a lock that another session has. It is called right after that
+    /// statement, and only for what is not known from the observed connection.
+    fn has_lock_conflict(&mut self, _error: &DriverError) -> impl Future<Output = bool> + Send;
+
+    /// How many statements the session has run, by kind. `None` for a backend that undoes every statement by a rollback.
+    fn statement_counts(
+        &mut self,
+    ) -> impl Future<Output = QueryResult<Option<HashMap<String, u64>>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Whether the session has run one statement since these counts, which did nothing before it had its lock.
+    fn has_only_waited(
+        &mut self,
+        _before: &HashMap<String, u64>,
+    ) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
 
     /// Reads the session state that is restored after each migration. `_on_connect` are the user's statements with which
     /// the session was set up.

@@ -59,9 +59,13 @@ pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+#[cfg(all(feature = "cli", feature = "mysql"))]
+pub(crate) use mysql::{READ_ONLY as MYSQL_READ_ONLY, opts as mysql_opts};
 pub use pipelines::Pipelines;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub(crate) use postgres::config as postgres_config;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
 pub use transaction_modes::TransactionModes;

@@ -49,7 +49,7 @@ impl<C: Backend> TypedEngine<C> {
     pub(crate) async fn connect_to_migrate(
         &self,
         schema: Option<&str>,
-    ) -> Result<Option<C>, AcquireError> {
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
         let options = EngineOptions {
             read_only: false,
             statement_timeout: None,
@@ -64,7 +64,7 @@ impl<C: Backend> TypedEngine<C> {
     pub(crate) async fn connect_to_read_migrations(
         &self,
         schema: Option<&str>,
-    ) -> Result<Option<C>, AcquireError> {
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
         let pooler = match self.settings.migrate_url {
             Some(_) => Pooler::None,
             None => self.settings.options.pooler,
@@ -79,7 +79,7 @@ impl<C: Backend> TypedEngine<C> {
         url: &DatabaseUrl,
         options: &EngineOptions,
         schema: Option<&str>,
-    ) -> Result<Option<C>, AcquireError> {
+    ) -> Result<Option<OpenedConnection<C>>, AcquireError> {
         if self.is_closed() {
             return Err(self.closed_error());
         }
@@ -90,7 +90,7 @@ impl<C: Backend> TypedEngine<C> {
                 Some(schema) => self.enter_schema_on(&mut opened.connection, schema, false).await?,
                 None => true,
             };
-            Ok(is_there.then_some(opened.connection))
+            Ok(is_there.then_some(opened))
         };
         let opened = self.unless_closed(opened).await?;
         opened.map_err(|error| self.could_not_connect_to(url, error))

@@ -1,12 +1,14 @@
 //! A change on a connection: the loop over its steps.
 
+use diesel::QueryResult;
 use diesel_async::AsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::MigrationHarness;
 use tokio::runtime::Handle;
 
+use super::limits::Limits;
 use super::records::Records;
-use super::run::{Step, run_one};
+use super::run::{self, Step, Stopped, run_one};
 use super::steps::{self, Applied};
 use super::task::{
     BackendOf, Direction, Migrated, MigrationFailure, MigrationSession, ReclaimFiles, Run,
@@ -52,8 +54,8 @@ where
 {
     let mut harness: AsyncConnectionWrapper<C> = connection.into();
     let mut migrated = Migrated::default();
-    let done = Handle::current().block_on(harness.migration_session(run.on_connect));
-    let done = match done {
+    let session = begin_session(&mut harness, &run);
+    let done = match session {
         Ok(session) => {
             let done = change_in(&mut harness, run, &session, &mut migrated);
             // The connection of an in-memory database is lent again, so its session is restored after a failure as well. An
@@ -67,6 +69,20 @@ where
     (harness.into_inner(), migrated)
 }
 
+/// The state of the session, which each migration begins with.
+fn begin_session<C>(
+    harness: &mut AsyncConnectionWrapper<C>,
+    run: &Run<'_, BackendOf<C>, impl ReclaimFiles>,
+) -> QueryResult<MigrationSession>
+where
+    C: Driver + AsyncConnection + 'static,
+{
+    if let Some(limit) = run.limits.lock_timeout {
+        Handle::current().block_on(harness.set_lock_timeout(limit))?;
+    }
+    Handle::current().block_on(harness.migration_session(run.on_connect))
+}
+
 fn change_in<C>(
     harness: &mut AsyncConnectionWrapper<C>,
     run: Run<'_, BackendOf<C>, impl ReclaimFiles>,
@@ -77,29 +93,45 @@ where
     C: Driver + AsyncConnection + 'static,
     AsyncConnectionWrapper<C>: MigrationHarness<BackendOf<C>> + Records,
 {
-    let Run { mut migrations, change, bind, files, .. } = run;
+    let Run { mut migrations, change, bind, files, limits, .. } = run;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
-    let applied = applied(harness).map_err(MigrationFailure::List)?;
+    let (applied, _) = with_retries(&limits, || {
+        applied(harness).map_err(|error| run::whole(harness, error, &limits))
+    });
+    let applied = applied.map_err(listing)?;
     let steps = steps::select::<C>(change, bind, &migrations, applied)?;
     for record in &steps.unrecorded {
-        harness.record(record).map_err(|error| MigrationFailure::List(error.into()))?;
+        let (recorded, _) = with_retries(&limits, || {
+            harness.record(record).map_err(|error| run::whole(harness, error, &limits))
+        });
+        recorded.map_err(listing)?;
     }
     migrated.skipped = steps.skipped;
     for (direction, at) in steps.steps {
         let migration = &*migrations[at];
         let record = steps::record_of::<C>(migration, bind);
-        let step = Step { migration, direction, record: &record };
-        let stopped = loop {
-            files.reclaim();
-            match run_one(harness, &step, session) {
-                // Diesel first opens the file of a migration, so no part of the migration has been run.
-                Err(stopped)
-                    if stopped.cause().is_some_and(|error| files.has_reclaimed_for(error)) => {}
-                run => break run.err(),
+        if limits.has_expired() {
+            return Err(MigrationFailure::TimeLimit { stopped: None, in_part: false });
+        }
+        let step = Step { migration, direction, record: &record, limits: &limits };
+        let (run, tries) = with_retries(&limits, || {
+            loop {
+                files.reclaim();
+                match run_one(harness, &step, session) {
+                    // Diesel first opens the file of a migration, so no part of the migration has been run.
+                    Err(stopped)
+                        if stopped.cause().is_some_and(|error| files.has_reclaimed_for(error)) => {}
+                    run => break run,
+                }
             }
-        };
-        if let Some(stopped) = stopped {
-            return Err(stopped.into_failure(record.name, direction));
+        });
+        match run {
+            Ok(()) => {}
+            Err(Stopped::Failed { source, in_part, .. }) if limits.has_expired() => {
+                let stopped = Some((record.name, source));
+                return Err(MigrationFailure::TimeLimit { stopped, in_part });
+            }
+            Err(stopped) => return Err(stopped.into_failure(record.name, direction, tries)),
         }
         match direction {
             Direction::Up => migrated.applied.push(record.name),
@@ -107,6 +139,34 @@ where
         }
     }
     Ok(())
+}
+
+/// Does `work`, and again while it fails because of the locks of other sessions and leaves nothing behind, as often as the
+/// limits say. Returns how often it was tried, too.
+fn with_retries<T>(
+    limits: &Limits,
+    mut work: impl FnMut() -> Result<T, Stopped>,
+) -> (Result<T, Stopped>, u32) {
+    let mut tries = 1;
+    loop {
+        match work() {
+            Err(stopped)
+                if stopped.may_be_tried_again()
+                    && tries <= limits.lock_retries
+                    && limits.pause(tries) =>
+            {
+                tries += 1;
+            }
+            outcome => return (outcome, tries),
+        }
+    }
+}
+
+fn listing(stopped: Stopped) -> MigrationFailure {
+    match stopped {
+        Stopped::Failed { source, .. } => MigrationFailure::List(source),
+        Stopped::Panicked => MigrationFailure::List("it panicked".into()),
+    }
 }
 
 /// What was run, according to both tables. They are created if they are missing.

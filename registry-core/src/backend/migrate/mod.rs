@@ -12,6 +12,7 @@
 //! | [`run`] | one step: its transaction, its failure, a possible partial commit |
 //! | [`applied`] | the versions that were run, read without writing anything |
 //! | [`records`] | the table with the name and the bind of each version |
+//! | [`limits`] | how long migrations wait for locks, and how long a change may take |
 //! | [`recorder`] | what a migration would do, found out without running it |
 //! | [`references`] | foreign keys that a migration has broken |
 
@@ -19,6 +20,7 @@
 mod applied;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod change;
+mod limits;
 mod recorder;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) mod records;
@@ -33,6 +35,7 @@ mod task;
 pub(crate) use applied::read_applied;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use change::{make_change, migrate_by_harness};
+pub(crate) use limits::{Limits, TimeLimit};
 pub(crate) use recorder::{NoDown, ProgramsOwn, recorded_sql};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use records::records_by_diesel;

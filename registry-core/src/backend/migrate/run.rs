@@ -8,6 +8,7 @@ use diesel_async::AsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use tokio::runtime::Handle;
 
+use super::limits::Limits;
 use super::records::{Record, Records};
 use super::references::{self, References};
 use super::task::{BackendOf, Direction, MigrationFailure, MigrationSession};
@@ -22,6 +23,8 @@ pub(super) enum Stopped {
         source: DriverError,
         /// Whether a part of it may have been committed.
         in_part: bool,
+        /// Whether it failed because of a lock that another session has.
+        is_lock_conflict: bool,
     },
     Panicked,
 }
@@ -34,22 +37,51 @@ impl Stopped {
         }
     }
 
-    pub(super) fn into_failure(self, migration: String, direction: Direction) -> MigrationFailure {
+    /// Whether another try can succeed, and nothing has stayed of this one.
+    pub(super) fn may_be_tried_again(&self) -> bool {
+        matches!(self, Self::Failed { in_part: false, is_lock_conflict: true, .. })
+    }
+
+    pub(super) fn into_failure(
+        self,
+        migration: String,
+        direction: Direction,
+        tries: u32,
+    ) -> MigrationFailure {
         match self {
-            Self::Failed { source, in_part } => {
-                MigrationFailure::Run { migration, direction, source, in_part }
+            Self::Failed { source, in_part, .. } => {
+                MigrationFailure::Run { migration, direction, source, in_part, tries }
             }
             Self::Panicked => MigrationFailure::Panicked { migration, direction },
         }
     }
 }
 
-fn whole(source: impl Into<DriverError>) -> Stopped {
-    Stopped::Failed { source: source.into(), in_part: false }
+/// The failure of a statement after which nothing has stayed.
+pub(super) fn whole<C>(
+    harness: &mut Harness<C>,
+    source: impl Into<DriverError>,
+    limits: &Limits,
+) -> Stopped
+where
+    C: Driver + AsyncConnection + 'static,
+{
+    let source = source.into();
+    let is_lock_conflict = is_lock_conflict(harness, &source, limits);
+    Stopped::Failed { source, in_part: false, is_lock_conflict }
 }
 
 fn in_part(source: impl Into<DriverError>) -> Stopped {
-    Stopped::Failed { source: source.into(), in_part: true }
+    Stopped::Failed { source: source.into(), in_part: true, is_lock_conflict: false }
+}
+
+/// Asks the server, so it is called before any other statement.
+fn is_lock_conflict<C>(harness: &mut Harness<C>, error: &DriverError, limits: &Limits) -> bool
+where
+    C: Driver + AsyncConnection + 'static,
+{
+    let observed = limits.observed.errors.take_lock_conflict();
+    observed || Handle::current().block_on(harness.has_lock_conflict(error))
 }
 
 /// Set right after the transaction begins. If the savepoint is gone later, the transaction has ended.
@@ -78,6 +110,7 @@ pub(super) struct Step<'a, C: Driver> {
     pub(super) direction: Direction,
     /// The version and the record, which a run adds and a revert removes.
     pub(super) record: &'a Record,
+    pub(super) limits: &'a Limits,
 }
 
 /// Runs or reverts a migration, adds or removes its version and its record, and checks that the table of versions says so
@@ -91,7 +124,10 @@ where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
-    Handle::current().block_on(harness.enter_migration()).map_err(whole)?;
+    step.limits.observed.errors.take_lock_conflict();
+    if let Err(error) = Handle::current().block_on(harness.enter_migration()) {
+        return Err(whole(harness, error, step.limits));
+    }
     let run = match step.migration.metadata().run_in_transaction() {
         true => run_in_transaction(harness, step, session),
         false => run_by_itself(harness, step, session),
@@ -123,11 +159,17 @@ where
     Harness<C>: Records,
 {
     // A migration that committed by itself and then failed has left the mark behind.
-    harness.unmark().map_err(whole)?;
-    Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)).map_err(whole)?;
+    let begun = harness
+        .unmark()
+        .and_then(|()| Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)));
+    if let Err(error) = begun {
+        return Err(whole(harness, error, step.limits));
+    }
+    let mut statements = None;
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
         harness.mark()?;
         harness.batch_execute(SAVEPOINT)?;
+        statements = Handle::current().block_on(harness.statement_counts())?;
         run_whole(harness, step, session)?;
         if harness.is_outside_transaction() {
             // The migration has committed by itself, and Diesel's transaction manager does not know that.
@@ -147,16 +189,27 @@ where
                 <Harness<C> as Connection>::TransactionManager::commit_transaction(harness);
             committed.map_err(|error| Stopped::Failed {
                 in_part: C::is_fatal(&error) || left_a_part(harness),
+                is_lock_conflict: false,
                 source: error.into(),
             })
         }
         Ok(Err(Failed { source, ended_itself })) => {
+            let is_lock_conflict = is_lock_conflict(harness, &source, step.limits);
+            // A first statement that never got its lock has done nothing, although MySQL commits before it.
+            let has_done_nothing = is_lock_conflict
+                && statements.is_some_and(|before| {
+                    Handle::current().block_on(harness.has_only_waited(&before))
+                });
             // MySQL commits before and after DDL, and a migration can contain a `COMMIT`: then the savepoint is gone.
             let is_undone = !ended_itself
                 && harness.batch_execute(BACK_TO_SAVEPOINT).is_ok()
                 && Handle::current().block_on(harness.rollback_undid_everything());
             roll_back(harness);
-            Err(Stopped::Failed { source, in_part: !is_undone })
+            Err(Stopped::Failed {
+                source,
+                in_part: !is_undone && !has_done_nothing,
+                is_lock_conflict,
+            })
         }
         Err(_) => {
             roll_back(harness);
@@ -211,9 +264,12 @@ where
     Harness<C>: Records,
 {
     let before = broken(harness, session);
-    match step.direction {
-        Direction::Up => step.migration.run(harness)?,
-        Direction::Down => step.migration.revert(harness)?,
+    {
+        let _running = step.limits.time_limit.as_ref().map(|limit| limit.running());
+        match step.direction {
+            Direction::Up => step.migration.run(harness)?,
+            Direction::Down => step.migration.revert(harness)?,
+        }
     }
     references::check(before, broken(harness, session))
 }

@@ -7,6 +7,7 @@ use diesel::migration::Migration;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use diesel_async::AsyncConnectionCore;
 
+use super::limits::Limits;
 use crate::cause::DriverError;
 use crate::settings::BindKey;
 
@@ -142,6 +143,15 @@ pub enum MigrationFailure {
         source: DriverError,
         /// Whether a part of it may have been committed.
         in_part: bool,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The time limit was reached.
+    TimeLimit {
+        /// The migration that was stopped, if one was running, and why it failed.
+        stopped: Option<(String, DriverError)>,
+        /// Whether a part of it may have been committed.
+        in_part: bool,
     },
     /// A migration has panicked.
     Panicked {
@@ -160,6 +170,8 @@ pub struct Run<'a, DB, F> {
     pub migrations: Migrations<DB>,
     /// The bind for which they are run.
     pub bind: BindKey,
+    /// How long the migrations wait, and how long the change may take.
+    pub limits: Limits,
     /// The user's own statements with which the connection was set up.
     pub on_connect: &'a [String],
     /// Frees file descriptors if migrations are read from files and the process has run out of them.

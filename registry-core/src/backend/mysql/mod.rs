@@ -7,10 +7,13 @@
 //! | [`connect`] | the order in which addresses are tried, TLS or not |
 //! | [`setup`] | setup statements, which run before Diesel gets the connection |
 //! | [`connect_error`] | why a connection could not be opened |
+//! | [`lock_waits`] | migrations that wait for locks |
 //! | [`variables`] | the session variables that migrations may change |
 //! | [`namespace`] | tenants' databases |
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Text, Unsigned};
@@ -24,12 +27,17 @@ use tokio::time::Instant;
 
 mod connect;
 mod connect_error;
+mod lock_waits;
 mod namespace;
 mod server_state;
 mod setup;
 mod url;
 mod variables;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::setup::READ_ONLY;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::parse as opts;
 use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
@@ -296,6 +304,22 @@ impl Driver for Mysql {
     }
 
     const RUN_ON_AS_TEXT: &'static str = "DATE_FORMAT(run_on, '%Y-%m-%d %H:%i:%s')";
+
+    async fn set_lock_timeout(&mut self, limit: Duration) -> QueryResult<()> {
+        lock_waits::set_timeout(self, limit).await
+    }
+
+    async fn has_lock_conflict(&mut self, _: &DriverError) -> bool {
+        lock_waits::has_conflict(self).await
+    }
+
+    async fn statement_counts(&mut self) -> QueryResult<Option<HashMap<String, u64>>> {
+        lock_waits::statement_counts(self).await.map(Some)
+    }
+
+    async fn has_only_waited(&mut self, before: &HashMap<String, u64>) -> bool {
+        lock_waits::has_only_waited(self, before).await
+    }
 
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         let restore = diesel::select(sql::<Text>(RESTORE_SESSION)).get_result(self).await?;

@@ -1,7 +1,7 @@
 //! The classes of the server's errors.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use diesel::result::Error;
@@ -22,6 +22,8 @@ pub(crate) struct ObservedErrors {
     /// The texts of the last [`ERRORS_KEPT`] errors, for callers that have an error without its code.
     texts: Mutex<VecDeque<RememberedText>>,
     fatal_message: Mutex<Option<String>>,
+    /// Whether a statement has failed because of a lock of another session since [`ObservedErrors::take_lock_conflict`].
+    has_lock_conflict: AtomicBool,
 }
 
 impl ObservedErrors {
@@ -78,6 +80,17 @@ impl ObservedErrors {
             _ => self.new.swap(0, Relaxed),
         };
         ErrorClass::ALL.into_iter().filter(move |class| new & class.bit() != 0)
+    }
+
+    /// Records that a statement has failed because another session has a lock.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn note_lock_conflict(&self) {
+        self.has_lock_conflict.store(true, Relaxed);
+    }
+
+    /// Whether a statement has failed because of a lock of another session since this was last called.
+    pub(crate) fn take_lock_conflict(&self) -> bool {
+        self.has_lock_conflict.swap(false, Relaxed)
     }
 
     /// The message of the `FATAL` or `PANIC` error with which the server has ended the connection.

@@ -36,6 +36,8 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
 
 use self::connect::ConnectOptions;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::config;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver, PositionOfCommit};
 use super::error::ConnectError;
@@ -340,6 +342,17 @@ impl Driver for Postgres {
     }
 
     const RUN_ON_AS_TEXT: &'static str = "pg_catalog.to_char(run_on, 'YYYY-MM-DD HH24:MI:SS')";
+
+    async fn set_lock_timeout(&mut self, limit: Duration) -> QueryResult<()> {
+        // Zero is no limit.
+        let limit = limit.as_micros().div_ceil(1000).clamp(1, i32::MAX as u128);
+        self.batch_execute(&format!("SET lock_timeout = {limit}")).await
+    }
+
+    // Known from the observed connection. If that cannot be read, it is not known.
+    async fn has_lock_conflict(&mut self, _: &DriverError) -> bool {
+        false
+    }
 
     async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
         let mut restore: String =

@@ -1,6 +1,7 @@
 //! The support for migrations on a SQLite connection: the session state around them, and broken foreign keys.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, sql_query};
@@ -8,6 +9,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Sqlite;
 use crate::backend::migrate::{BrokenReference, MigrationSession, TableReferences};
+use crate::cause::DriverError;
 
 /// Settings that a migration may leave changed. The next borrower of an in-memory database would inherit the change.
 const PRAGMAS: [&str; 6] = [
@@ -53,6 +55,18 @@ pub(super) async fn has_table(connection: &mut Sqlite, name: &str) -> QueryResul
     let found = sql_query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?");
     let found: Vec<Table> = found.bind::<Text, _>(name).load(connection).await?;
     Ok(!found.is_empty())
+}
+
+/// SQLite counts whole milliseconds, and does not wait at all for zero.
+pub(super) async fn set_lock_timeout(connection: &mut Sqlite, limit: Duration) -> QueryResult<()> {
+    let limit = limit.as_micros().div_ceil(1000).min(i32::MAX as u128);
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {limit}")).await
+}
+
+/// SQLite does not translate its messages, and this one belongs to the code `SQLITE_BUSY` alone. Diesel's error of a
+/// migration has no source, and its type is not exported, but its text ends in the text of the database's error.
+pub(super) fn is_lock_conflict(error: &DriverError) -> bool {
+    error.to_string().ends_with("database is locked")
 }
 
 pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSession> {

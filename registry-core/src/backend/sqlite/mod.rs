@@ -243,6 +243,14 @@ impl Driver for Sqlite {
 
     const RUN_ON_AS_TEXT: &'static str = "strftime('%Y-%m-%d %H:%M:%S', run_on)";
 
+    async fn set_lock_timeout(&mut self, limit: Duration) -> QueryResult<()> {
+        migrations::set_lock_timeout(self, limit).await
+    }
+
+    async fn has_lock_conflict(&mut self, error: &DriverError) -> bool {
+        migrations::is_lock_conflict(error)
+    }
+
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }

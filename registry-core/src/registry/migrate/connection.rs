@@ -6,7 +6,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::error::MigrateError;
-use crate::backend::Backend;
+use super::options::MigrateOptions;
+use crate::backend::migrate::{Limits, TimeLimit};
+use crate::backend::{Backend, OpenedConnection};
 use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 use crate::registry::handle::Registry;
@@ -17,7 +19,7 @@ use crate::settings::Pooler;
 pub(crate) enum MigrationConnection<C: Backend> {
     /// A connection outside of the pool, so that migrations do not depend on a full pool or a statement timeout. The
     /// use keeps the engine from being evicted meanwhile.
-    Dedicated(C, EngineUse<TypedEngine<C>>),
+    Dedicated(OpenedConnection<C>, EngineUse<TypedEngine<C>>),
     /// The only connection that an in-memory database has.
     CheckedOut(Checkout<C>),
 }
@@ -46,8 +48,26 @@ impl<C: Backend> MigrationConnection<C> {
 
     pub(crate) fn connection(&mut self) -> &mut C {
         match self {
-            Self::Dedicated(connection, _) => connection,
+            Self::Dedicated(opened, _) => &mut opened.connection,
             Self::CheckedOut(checkout) => checkout.connection_mut(),
+        }
+    }
+
+    /// The limits of a change on this connection.
+    pub(super) fn limits(&self, options: &MigrateOptions, until: Option<Instant>) -> Limits {
+        match self {
+            Self::Dedicated(opened, _) => Limits {
+                lock_timeout: options.lock_timeout,
+                lock_retries: options.lock_retries(),
+                time_limit: until
+                    .map(|until| Arc::new(TimeLimit::new(until, opened.cancel.clone()))),
+                observed: Arc::clone(&opened.observed),
+            },
+            // Nobody else has a lock of a database that has one connection.
+            Self::CheckedOut(_) => Limits {
+                time_limit: until.map(|until| Arc::new(TimeLimit::new(until, None))),
+                ..Limits::default()
+            },
         }
     }
 
@@ -56,7 +76,7 @@ impl<C: Backend> MigrationConnection<C> {
     pub(super) fn run<R>(self, work: impl FnOnce(C) -> (C, R)) -> R {
         match self {
             // The connection is dropped, and its end releases the locks that the server keeps for it.
-            Self::Dedicated(connection, _engine_use) => work(connection).1,
+            Self::Dedicated(opened, _engine_use) => work(opened.connection).1,
             Self::CheckedOut(mut checkout) => checkout.with_owned_connection(work),
         }
     }
@@ -81,7 +101,9 @@ pub(crate) async fn connect<B: Bind>(
     let started = Instant::now();
     // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
     let (engine, connection) = loop {
-        let found = route.open::<B>(registry, started, None).await.map_err(not_found)?;
+        // Not through the gate, which may be closed until this has run.
+        let opening = route.open_unchecked::<B>(registry, started, None);
+        let found = opening.await.map_err(not_found)?;
         let engine = Arc::clone(found.engine.engine());
         let settings = engine.settings();
         if settings.is_isolated && purpose == Purpose::Change {

@@ -1,6 +1,7 @@
 //! The error of running migrations.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
@@ -175,9 +176,10 @@ pub enum MigrateError {
     },
     /// A migration could not be reverted, and counts as run still. Those before it were reverted, and stay so.
     #[error(
-        "bind `{key}`: the migration `{migration}` could not be reverted, after {} had been reverted{}",
+        "bind `{key}`: the migration `{migration}` could not be reverted, after {} had been reverted{}{}",
         reverted.len(),
-        if *in_part { "; a part of it may have been reverted, and stays so" } else { "" }
+        if *in_part { "; a part of it may have been reverted, and stays so" } else { "" },
+        Tries(*tries)
     )]
     Revert {
         /// The bind key.
@@ -188,16 +190,20 @@ pub enum MigrateError {
         reverted: Vec<String>,
         /// Whether a part of it may have been reverted permanently, as with `Migration`.
         in_part: bool,
+        /// How often it was tried: more than once only if it waited too long for a lock, see
+        /// [`lock_retries`](crate::Migrations::lock_retries).
+        tries: u32,
         /// What the database reported.
         #[source]
         source: DriverError,
     },
     /// A migration failed. Those before it were run and stay.
     #[error(
-        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}{}",
+        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}{}{}",
         applied.len(),
         if reverted.is_empty() { "" } else { "; it had been reverted before, and is pending now" },
-        if *in_part { "; a part of it may have been applied, and stays" } else { "" }
+        if *in_part { "; a part of it may have been applied, and stays" } else { "" },
+        Tries(*tries)
     )]
     Migration {
         /// The bind key.
@@ -213,9 +219,45 @@ pub enum MigrateError {
         /// ended its transaction by itself, was not to run in a transaction, or if the connection broke during the
         /// commit.
         in_part: bool,
+        /// How often it was tried: more than once only if it waited too long for a lock, see
+        /// [`lock_retries`](crate::Migrations::lock_retries).
+        tries: u32,
         /// What the database reported.
         #[source]
         source: DriverError,
+    },
+    /// The [`time_limit`](crate::Migrations::time_limit) was reached. What was run or reverted before stays so.
+    #[error(
+        "bind `{key}`: the time limit of {} was reached{}, after {} had been run{}{}",
+        humantime::format_duration(*limit),
+        match migration {
+            Some(migration) => format!(" in the migration `{migration}`"),
+            None => String::new(),
+        },
+        applied.len(),
+        match reverted.len() {
+            0 => String::new(),
+            count => format!(" and {count} reverted"),
+        },
+        if *in_part { "; a part of it may have been applied, and stays" } else { "" }
+    )]
+    TimeLimit {
+        /// The bind key.
+        key: BindKey,
+        /// The limit.
+        limit: Duration,
+        /// The name of the migration that was stopped. `None` if none was running: while the change waited for a
+        /// connection or for a lock of the registry's, or between two migrations.
+        migration: Option<String>,
+        /// The names of the migrations that this call reverted.
+        reverted: Vec<String>,
+        /// The names of the migrations that this call ran.
+        applied: Vec<String>,
+        /// Whether a part of the migration may have been applied permanently, as with `Migration`.
+        in_part: bool,
+        /// With what the stopped migration failed.
+        #[source]
+        source: Option<DriverError>,
     },
     /// A migration, or the code that lists them, panicked. The transaction of that migration was rolled back. Those before
     /// it were run and stay.
@@ -230,6 +272,18 @@ pub enum MigrateError {
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },
+}
+
+/// How often a migration was tried, unless it was once.
+struct Tries(u32);
+
+impl fmt::Display for Tries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 | 1 => Ok(()),
+            tries => write!(f, "; it was tried {tries} times, as another session held a lock"),
+        }
+    }
 }
 
 /// The known name that is nearest to what was asked for.

@@ -11,7 +11,7 @@ use super::error::MigrateError;
 use super::options::MigrateOptions;
 use super::plan::{MigrationPlan, PlannedMigration};
 use super::report::MigrateReport;
-use super::run::{ChangeTask, make_change, read_status};
+use super::run::{ChangeTask, make_change, read_status, too_late, until};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
@@ -162,12 +162,16 @@ impl<B: Bind> Migrations<B> {
 
     pub(super) async fn change(&self, change: Change) -> Result<MigrateReport, MigrateError> {
         let runtime = self.runtime()?;
+        let end = self.options.end();
+        let connecting = connect::<B>(&self.registry, self.route(), Purpose::Change);
+        let connected = until(end, connecting).await;
         let (engine, connection) =
-            connect::<B>(&self.registry, self.route(), Purpose::Change).await?;
+            connected.map_err(|_| too_late(bind::key_of::<B>(), &self.options))??;
         let task = ChangeTask {
             source: self.source.clone(),
             change,
             options: self.options,
+            until: end,
             tenant: self.tenant_name(),
         };
         let write = Some(WriteRequest { unit: None, place: self.place });

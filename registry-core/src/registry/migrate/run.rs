@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
@@ -15,7 +17,9 @@ use super::report::MigrateReport;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
-use crate::backend::migrate::{Change, Direction, Migrated, MigrationFailure, Migrations, Run};
+use crate::backend::migrate::{
+    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run,
+};
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
@@ -25,6 +29,8 @@ pub(crate) struct ChangeTask<C: Backend> {
     pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
+    /// When the change has to end.
+    pub(crate) until: Option<Instant>,
     /// The tenant whose database it is.
     pub(crate) tenant: Option<String>,
 }
@@ -42,6 +48,7 @@ pub(crate) async fn run_migrations<C: Backend>(
         source: SharedSource::new(source),
         change: Change::Run,
         options: MigrateOptions::default(),
+        until: None,
         tenant: Some(tenant.to_owned()),
     };
     make_change(registry, runtime, engine, connection, task, None).await
@@ -72,15 +79,63 @@ pub(super) async fn make_change<C: Backend>(
         let lock = files.with_files(|| connection.connection().lock_migrations(url));
         (connection, files, lock)
     };
-    let (connection, files, lock) = runtime.spawn_blocking(locking).await.map_err(panicked)?;
+    let too_late = |_| too_late(key, &task.options);
+    let locking = runtime.spawn_blocking(locking);
+    let locked = until(task.until, locking).await.map_err(too_late)?;
+    let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
-    let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
+    let turn = engine.wait_for_turn(write, Instant::now(), None);
+    let turn = until(task.until, turn).await.map_err(too_late)??;
+    let limits = connection.limits(&task.options, task.until);
+    let enforcing = limits
+        .time_limit
+        .clone()
+        .map(|limit| AbortOnDrop(runtime.spawn(async move { limit.enforce().await })));
     let work = move || {
-        let _held = (turn, lock);
-        connection.run(|connection| run(connection, &engine, task, &files))
+        // Released in this order, after the change.
+        let _held = (enforcing, turn, lock);
+        let reverts = matches!(task.change, Change::Revert(_) | Change::Redo);
+        let changed = connection.run(|connection| run(connection, &engine, task, limits, &files));
+        if reverts {
+            engine.checked_migrations().forget_all();
+        }
+        changed
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
+}
+
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Waits for `future` until then.
+pub(super) async fn until<F: Future>(
+    end: Option<Instant>,
+    future: F,
+) -> Result<F::Output, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, future).await,
+        None => Ok(future.await),
+    }
+}
+
+/// The error of a time limit that was reached before the first migration.
+pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
+    MigrateError::TimeLimit {
+        key,
+        limit: options.time_limit.unwrap_or_default(),
+        migration: None,
+        reverted: Vec::new(),
+        applied: Vec::new(),
+        in_part: false,
+        source: None,
+    }
 }
 
 fn panicked(key: BindKey) -> MigrateError {
@@ -92,10 +147,11 @@ fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
     task: ChangeTask<C>,
+    limits: Limits,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let ChangeTask { source, change, tenant, .. } = task;
+    let ChangeTask { source, change, tenant, options, .. } = task;
     let migrations = match list::<C>(key, &source, files) {
         Ok(migrations) => migrations,
         Err(error) => return (connection, Err(error)),
@@ -104,13 +160,14 @@ fn run<C: Backend>(
         change: &change,
         migrations,
         bind: key,
+        limits,
         on_connect: &engine.settings().options.on_connect,
         files,
     });
     let Migrated { applied, reverted, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, tenant, reverted, applied, skipped }),
-        Some(failure) => Err(failed(key, applied, reverted, failure)),
+        Some(failure) => Err(failed(key, &options, applied, reverted, failure)),
     };
     (connection, result)
 }
@@ -180,6 +237,7 @@ pub(super) fn check_versions<C: Backend>(
 
 fn failed(
     key: BindKey,
+    options: &MigrateOptions,
     applied: Vec<String>,
     reverted: Vec<String>,
     failure: MigrationFailure,
@@ -205,11 +263,24 @@ fn failed(
         MigrationFailure::OfAnotherBind { migration, by } => {
             MigrateError::OfAnotherBind { key, migration, applied_by: by }
         }
-        MigrationFailure::Run { migration, direction: Direction::Up, source, in_part } => {
-            MigrateError::Migration { key, migration, reverted, applied, in_part, source }
-        }
-        MigrationFailure::Run { migration, direction: Direction::Down, source, in_part } => {
-            MigrateError::Revert { key, migration, reverted, in_part, source }
+        MigrationFailure::Run { migration, direction, source, in_part, tries } => match direction {
+            Direction::Up => MigrateError::Migration {
+                key,
+                migration,
+                reverted,
+                applied,
+                in_part,
+                tries,
+                source,
+            },
+            Direction::Down => {
+                MigrateError::Revert { key, migration, reverted, in_part, tries, source }
+            }
+        },
+        MigrationFailure::TimeLimit { stopped, in_part } => {
+            let limit = options.time_limit.unwrap_or_default();
+            let (migration, source) = stopped.unzip();
+            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }

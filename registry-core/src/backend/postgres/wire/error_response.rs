@@ -12,6 +12,11 @@ pub(super) struct ErrorFields<'a> {
 }
 
 impl ErrorFields<'_> {
+    /// Whether the statement has failed because another session has a lock: `lock_not_available` or `deadlock_detected`.
+    pub(super) fn is_lock_conflict(&self) -> bool {
+        matches!(self.state, b"55P03" | b"40P01")
+    }
+
     /// The class, determined by the SQLSTATE and by the name of the server's function that reports the error: neither is
     /// translated.
     pub(super) fn class(&self) -> ErrorClass {

@@ -265,6 +265,9 @@ impl StreamObserver {
                 .errors
                 .note_fatal_message(String::from_utf8_lossy(error.message).into_owned());
         }
+        if error.is_lock_conflict() {
+            self.observed.errors.note_lock_conflict();
+        }
         let message = String::from_utf8_lossy(error.message);
         self.observed.errors.note(class, &message);
         self.observed.errors.remember_text(&message, class);
