@@ -60,6 +60,7 @@
 //! | have a database or a schema for each tenant | [`tenant`] |
 //! | commit to several databases, with the guarantees of such a commit | [`work`] |
 //! | give each request of axum a scope, and make errors responses | `web`, with the feature `axum` |
+//! | migrate and administer the databases from the program's own command line | `cli`, with the feature `cli` |
 //! | test an application without leaving anything in its databases | [`Registry::test_isolation`] |
 //! | look up how an engine treats its connections | [`EngineOptions`] |
 //! | distinguish errors | [`error`] |
@@ -72,6 +73,7 @@
 //! | `postgres`, `mysql`, `sqlite` | one [backend](Backend) each. None is on by default: a library crate enables the backends that it needs, and does not choose for the program that uses it |
 //! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
 //! | `axum` | the module `web`: a scope for each request, extractors, pages, and errors as responses |
+//! | `cli` | the module `cli`: commands for the program's own command line, to migrate, create, check and look into its databases |
 //! | `metrics` | metrics of engines, reported to the `metrics` facade |
 //! | `engine` | everything except a backend, for a library crate whose code is generic over backends. Each feature above enables it |
 //!
@@ -112,6 +114,8 @@ mod bind;
 mod bind_key;
 #[cfg(feature = "engine")]
 mod cause;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "engine")]
 mod engine;
 #[cfg(feature = "engine")]
@@ -295,9 +299,11 @@ pub use query::{
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState,
-    MigrationStatus, Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError,
-    ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    IsolationError, MigrateError, MigrateReport, MigrateTenants, MigrateTenantsError,
+    MigrateTenantsReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
+    Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth,
+    Status, Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure,
+    VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};
@@ -305,8 +311,8 @@ pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};
 #[doc(inline)]
 pub use settings::{
     BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn, Role,
-    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WorkOptions,
-    WrongBackend,
+    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WhenPending,
+    WhenUnknown, WorkOptions, WrongBackend,
 };
 #[cfg(feature = "engine")]
 pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};

@@ -74,6 +74,7 @@
 //! row-level security are safe.
 
 #[doc(no_inline)]
-pub use crate::registry::{Tenant, TenantResolver};
+pub use crate::registry::{MigrateTenants, Tenant, TenantOutcome, TenantResolver, TenantResult};
+pub use crate::registry::{TenantFailure, TenantNameItem, TenantNames, tenant_names};
 #[doc(no_inline)]
 pub use crate::settings::TenantError;

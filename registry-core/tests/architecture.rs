@@ -23,9 +23,9 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["work"],
     &["query"],
-    &["web"],
+    &["web", "cli"],
     // What generated code names, and what users do.
-    &["private", "tenant", "guide", "lib"],
+    &["private", "tenant", "migrations", "guide", "lib"],
 ];
 
 /// What `error.rs` may import from the rows below it.

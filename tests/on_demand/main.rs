@@ -5,13 +5,25 @@ mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
+mount::mount!(
+    all_tenants,
+    by_url,
+    created,
+    evictions,
+    isolated_tenants,
+    own_sessions,
+    pending,
+    replacing,
+    tenants
+);
+mount::mount!(@ postgres_schemas pending);
 
 mod closing;
 mod connectors;
 mod created_apart;
 mod credentials;
 mod isolation;
+mod ledgers;
 mod names;
 mod row_security;
 mod schemas;

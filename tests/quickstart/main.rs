@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use diesel::sql_types::BigInt;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
@@ -56,25 +55,9 @@ BOS,ATL,6999
 BOS,XYZ,1
 ";
 
-/// An example as a command, without the variables that it reads. It is built with the features of this test, so that
-/// at most the examples themselves are compiled.
+/// An example as a command, without the variables that it reads.
 fn example(name: &str) -> Command {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let this = std::env::current_exe().expect("this test binary");
-        let profile = this.parent().and_then(Path::parent).expect("target/<profile>/deps");
-        let target = profile.parent().expect("target/<profile>");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package=registry", "--all-features", "--examples"])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(support::workspace())
-            .status()
-            .expect("cargo");
-        assert!(built.success());
-        profile.join("examples")
-    });
-    let mut command = Command::new(folder.join(name));
+    let mut command = Command::new(support::example(name));
     command.env_remove("DATABASE_URL").env_remove("ANALYTICS_DATABASE_URL");
     command
 }

@@ -16,7 +16,10 @@ mod clusters;
 mod foreign;
 mod hosts;
 mod load;
+#[cfg(feature = "metrics")]
+mod meters;
 mod poolers;
 mod promised;
+mod shared_sessions;
 mod switchover;
 mod timelines;

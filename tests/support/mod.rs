@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 mod account;
 pub(crate) mod backends;
+mod examples;
 #[cfg(feature = "postgres")]
 mod german;
 mod home;
@@ -34,6 +35,7 @@ pub(crate) mod sockets;
 pub(crate) mod steps;
 mod watchdog;
 
+pub(crate) use examples::example;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use server::Server;
 

@@ -18,6 +18,7 @@ use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
+use super::ledger::LedgerTables;
 use super::migrate::{
     AppliedVersion, Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
 };
@@ -61,7 +62,7 @@ use crate::sql::Dialect;
     label = "not a supported connection",
     note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each with the feature of that name"
 )]
-pub trait Backend: AsyncConnection + Driver + 'static {
+pub trait Backend: AsyncConnection + Driver + LedgerTables + 'static {
     /// The kind of database that this type connects to.
     const KIND: BackendKind;
 }
@@ -216,6 +217,9 @@ pub trait Driver:
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
     const BEGIN_READ_ONLY: Option<&'static str> = None;
 
+    /// The same for reads of the primary: it fails on a replica, to which the pooler may lead by now.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> = None;
+
     // ---- Transactions and units of work ----
 
     /// Whether the driver always knows if a transaction is open. Then the engine does not judge transactions by the text of
@@ -366,6 +370,24 @@ pub trait Driver:
         url: &DatabaseUrl,
         is_awaited: &dyn Fn() -> bool,
     ) -> Result<MigrationLock, DriverError>;
+
+    /// Acquires the lease on migrating all tenants of the bind `bind`, if no other process has it. It is another lock than
+    /// that of [`lock_migrations`](Self::lock_migrations), in the database of the ledger. It is released when the guard is
+    /// dropped and the connection is closed, also by the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// The error of the server or of the file system.
+    fn take_lease(
+        &mut self,
+        url: &DatabaseUrl,
+        bind: &str,
+    ) -> impl Future<Output = Result<Option<MigrationLock>, DriverError>> + Send;
+
+    /// Whether this connection, or the guard that it was given, still has that lease.
+    fn has_lease(&mut self, _bind: &str) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
 
     /// The maximum number of characters of a migration version, if the column in the migrations table has a limit.
     const MAX_VERSION_LENGTH: Option<usize> = Some(50);

@@ -16,6 +16,7 @@
 //! | [`transactions`] | transactions as Diesel's transaction manager counts them |
 //! | [`resource_exhaustion`] | running out of file descriptors, memory and threads |
 //! | [`migrate`] | running migrations on a connection |
+//! | [`ledger`] | the tables in which a run over all tenants notes what it has done |
 //! | [`namespace`] | tenants' databases and schemas |
 //! | [`tls`] | TLS by rustls, for PostgreSQL and MySQL |
 //! | [`postgres`], [`mysql`], [`sqlite`] | the backends |
@@ -35,6 +36,7 @@ pub(crate) mod error_class;
     expect(dead_code, reason = "only servers have hosts")
 )]
 pub(crate) mod host_failover;
+pub(crate) mod ledger;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -57,9 +59,13 @@ pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+#[cfg(all(feature = "cli", feature = "mysql"))]
+pub(crate) use mysql::{READ_ONLY as MYSQL_READ_ONLY, opts as mysql_opts};
 pub use pipelines::Pipelines;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub(crate) use postgres::config as postgres_config;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
 pub use transaction_modes::TransactionModes;

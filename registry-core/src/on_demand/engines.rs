@@ -157,6 +157,11 @@ impl OnDemandEngines {
         self.0.cache.engines_with_aliases().into_iter().map(|(engine, _)| engine).collect()
     }
 
+    /// How many engines can be open at once.
+    pub(crate) fn max_engines(&self) -> u32 {
+        self.0.options.max_engines
+    }
+
     pub(crate) fn status(&self) -> OnDemandStatus {
         let engines = self.0.cache.engines_with_aliases();
         let counters = self.0.cache.counters();

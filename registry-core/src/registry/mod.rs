@@ -12,10 +12,13 @@
 //! | `reader/` | [`Reader`], a handle for queries that only read |
 //! | `route` | from a caller's request to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
+//! | `gate/` | whether the migrations of a tenant are complete before it is used |
 //! | `tenants/` | [`Tenant`], [`TenantResolver`], and how the engine of a tenant is found |
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
+//! | `locate` | where the database of a bind or tenant is, without opening anything |
+//! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -26,9 +29,10 @@
 //!
 //! # Imports
 //!
-//! Operations import `handle`, and `handle` imports only what its fields are made of. One circle is left, because the
-//! concepts need it: `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`. A resolver gets a [`Tenant`]
-//! with the registry, so that it can query a table of tenants there.
+//! Operations import `handle`, and `handle` imports only what its fields are made of. Two circles are left, because the
+//! concepts need them: `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`, as a resolver gets a [`Tenant`]
+//! with the registry, so that it can query a table of tenants there; and `handle` -> `gate` -> `migrate` -> `handle`, as
+//! the migrations that a registry knows are run on it.
 //!
 //! # Locks and cancellation
 //!
@@ -46,9 +50,12 @@ mod caller;
 mod check;
 mod close;
 mod closing_state;
+mod gate;
 mod handle;
 mod isolation;
+mod locate;
 mod migrate;
+mod migrate_tenants;
 mod open;
 mod provision;
 mod reader;
@@ -64,11 +71,28 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use locate::{BindOverview, Located, Tenancy};
 pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
-pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
+pub(crate) use migrate_tenants::{
+    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+};
+pub use migrate_tenants::{
+    MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
+    TenantNames, TenantOutcome, TenantResult, tenant_names,
+};
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

@@ -69,6 +69,7 @@ async fn reader_of_a_tenant_reads_from_replicas_and_never_stale_after_its_token(
     }
     block_in_place(|| cluster.node(1).pause_replay());
     let [acme, globex] = &tenants;
+    scope_reads_what_its_tenant_has_written(&registry, &tenants, &primary, &replica).await;
     let token = write(acme, 1).await;
     assert_eq!(read(&acme.reader(), 1).await, Seen { port: replica.clone(), found: 0 });
     let after = acme.reader().after(&token);
@@ -81,4 +82,30 @@ async fn reader_of_a_tenant_reads_from_replicas_and_never_stale_after_its_token(
         tokio::task::yield_now().await;
     }
     assert_eq!(read(&after, 1).await, Seen { port: replica.clone(), found: 1 });
+}
+
+/// A session and a unit of work of a tenant, from before the scope.
+async fn scope_reads_what_its_tenant_has_written(
+    registry: &Registry,
+    [acme, globex]: &[Tenant; 2],
+    primary: &str,
+    replica: &str,
+) {
+    let seen = |port: &str, found| Seen { port: port.to_owned(), found };
+    let insert = |id: i64| {
+        let id = diesel::ExpressionMethods::eq(invoices::id, id);
+        diesel::insert_into(invoices::table).values(id)
+    };
+    let mut session = acme.session::<Crm>().await.expect("a session");
+    let mut work = globex.begin();
+    insert(11).execute(&mut work).await.expect("the primary takes it");
+    registry
+        .scope(async {
+            insert(10).execute(&mut session).await.expect("the primary takes it");
+            assert_eq!(read(&acme.reader(), 10).await, seen(primary, 1));
+            assert_eq!(read(&globex.reader(), 10).await, seen(replica, 0), "of another tenant");
+            work.commit().await.expect("the primary takes it");
+            assert_eq!(read(&globex.reader(), 11).await, seen(primary, 1));
+        })
+        .await;
 }

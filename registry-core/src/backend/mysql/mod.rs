@@ -34,10 +34,15 @@ mod setup;
 mod url;
 mod variables;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::setup::READ_ONLY;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::parse as opts;
 use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
+use super::ledger::ledger_by_diesel;
 use super::migrate::{
     MigrationLock, MigrationSession, migrate_by_harness, pause_before_lock, records_by_diesel,
 };
@@ -81,6 +86,7 @@ impl Backend for Mysql {
 }
 
 records_by_diesel!(super::Mysql);
+ledger_by_diesel!(super::Mysql);
 
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
@@ -263,6 +269,21 @@ impl Driver for Mysql {
         Ok(MigrationLock::default())
     }
 
+    async fn take_lease(
+        &mut self,
+        _: &DatabaseUrl,
+        bind: &str,
+    ) -> Result<Option<MigrationLock>, DriverError> {
+        let is_taken = takes_lock(self, &lease_name(bind)).await?;
+        Ok(is_taken.then(MigrationLock::default))
+    }
+
+    async fn has_lease(&mut self, bind: &str) -> QueryResult<bool> {
+        let name = lease_name(bind);
+        let lock = sql::<Bool>(&format!("COALESCE(IS_USED_LOCK({name}) = CONNECTION_ID(), 0)"));
+        diesel::select(lock).get_result(self).await
+    }
+
     fn version_key(version: &str) -> String {
         // A database's default collation ignores case and trailing spaces.
         version.trim_end().to_lowercase()
@@ -377,6 +398,12 @@ fn canceller(connection: &Mysql) -> Canceller {
 ///
 /// The statement does not wait: if the server ended a wait, by `max_statement_time` for example, there would be no error, and
 /// the lock would not be held.
+/// The name of the lock for migrating all tenants of a bind, as an expression. It contains the database, as these locks
+/// are for the whole server, and a digest, as a name has 64 characters at most.
+fn lease_name(bind: &str) -> String {
+    format!("CONCAT('registry tenants ', MD5(CONCAT(COALESCE(DATABASE(), ''), '/{bind}')))")
+}
+
 async fn takes_lock(connection: &mut Mysql, name: &str) -> QueryResult<bool> {
     let lock = sql::<Bool>(&format!("COALESCE(GET_LOCK({name}, 0), 0)"));
     diesel::select(lock).get_result(connection).await

@@ -11,7 +11,7 @@ use super::connect_error::setup_error;
 use crate::backend::error::ConnectError;
 use crate::settings::EngineOptions;
 
-pub(super) const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
+pub(crate) const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
 
 /// `ER_UNKNOWN_SYSTEM_VARIABLE`, of the MySQL manual.
 const UNKNOWN_VARIABLE: u16 = 1193;

@@ -5,7 +5,7 @@ use mysql_async::{Opts, OptsBuilder, UrlError};
 use crate::settings::DatabaseUrl;
 use crate::settings::url::tls::TlsMode;
 
-pub(super) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
+pub(crate) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
     let opts = Opts::from_url(&url.for_driver()).map_err(|error| match error {
         // mysql_async's own text repeats the value, which may be a password.
         UrlError::InvalidParamValue { param, .. } => {

@@ -29,15 +29,19 @@ use diesel_async::{
 };
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
 
 use self::connect::ConnectOptions;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::config;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver, PositionOfCommit};
 use super::error::ConnectError;
+use super::ledger::ledger_by_diesel;
 use super::migrate::{
     MigrationLock, MigrationSession, migrate_by_harness, pause_before_lock, records_by_diesel,
 };
@@ -120,6 +124,7 @@ impl Pipelines for Postgres {
 }
 
 records_by_diesel!(super::Postgres);
+ledger_by_diesel!(super::Postgres);
 
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
@@ -223,7 +228,15 @@ impl Driver for Postgres {
         hosts::endpoints(&config, deadline).await
     }
 
-    const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
+    // At a level with one snapshot for the whole transaction, which may be the default of the account, the snapshot would
+    // be older than the position that is asked for in the transaction.
+    const BEGIN_READ_ONLY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY");
+
+    // A server in recovery refuses `READ WRITE`.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET TRANSACTION READ ONLY");
+
     async fn commit_with_position(
         &mut self,
         limit: Duration,
@@ -311,6 +324,27 @@ impl Driver for Postgres {
             pause_before_lock(is_awaited)?;
         }
         Ok(MigrationLock::default())
+    }
+
+    async fn take_lease(
+        &mut self,
+        _: &DatabaseUrl,
+        bind: &str,
+    ) -> Result<Option<MigrationLock>, DriverError> {
+        let is_taken = takes_lock(self, lease_key(bind)).await?;
+        Ok(is_taken.then(MigrationLock::default))
+    }
+
+    async fn has_lease(&mut self, bind: &str) -> QueryResult<bool> {
+        // A lock of one 64-bit key is shown as its halves, with `objsubid` 1.
+        let key = lease_key(bind);
+        let lock = sql::<Bool>(
+            "EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
+             AND pid = pg_catalog.pg_backend_pid() AND objsubid = 1 AND classid::bigint = ",
+        );
+        let lock = lock.bind::<BigInt, _>(i64::from((key >> 32) as u32));
+        let lock = lock.sql(" AND objid::bigint = ").bind::<BigInt, _>(i64::from(key as u32));
+        diesel::select(lock.sql(")")).get_result(self).await
     }
 
     async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
@@ -410,6 +444,13 @@ impl Driver for Postgres {
 /// Whether the server replays the log of another one.
 async fn is_in_recovery(connection: &mut Postgres) -> QueryResult<bool> {
     diesel::select(sql::<Bool>("pg_catalog.pg_is_in_recovery()")).get_result(connection).await
+}
+
+/// The key of the advisory lock for migrating all tenants of a bind: the beginning of a digest.
+fn lease_key(bind: &str) -> i64 {
+    let digest = Sha256::digest(format!("registry tenants {bind}"));
+    let Some(start) = digest.first_chunk() else { unreachable!("a digest has 32 bytes") };
+    i64::from_be_bytes(*start)
 }
 
 /// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.

@@ -56,6 +56,19 @@ fn is_socket(host: &Host) -> bool {
     !matches!(host, Host::Tcp(_))
 }
 
+/// The configuration with the start-up options, for another program than this one.
+#[cfg(feature = "cli")]
+pub(crate) fn config(url: &DatabaseUrl, options: &EngineOptions) -> Result<Config, String> {
+    let mut config = parse(url)?;
+    // A pooler refuses them.
+    if options.pooler == Pooler::None
+        && let Some(startup) = startup_options(&config, options)
+    {
+        config.options(&startup);
+    }
+    Ok(config)
+}
+
 /// Settings of the server for the whole life of the connection. `RESET ALL` restores the values of start-up options.
 /// Connection poolers often refuse start-up options, so none are sent unless they are needed.
 pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {

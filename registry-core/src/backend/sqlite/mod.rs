@@ -59,6 +59,7 @@ use self::open_error::OpenFailure;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
+use super::ledger::ledger_by_diesel;
 use super::migrate::{
     MigrationLock, MigrationSession, TableReferences, migrate_by_harness, pause_before_lock,
     records_by_diesel,
@@ -103,6 +104,7 @@ impl Backend for Sqlite {
 }
 
 records_by_diesel!(super::Sqlite);
+ledger_by_diesel!(super::Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;
@@ -212,6 +214,23 @@ impl Driver for Sqlite {
             }
         }
         Ok(MigrationLock { _file: Some(lock) })
+    }
+
+    async fn take_lease(
+        &mut self,
+        url: &DatabaseUrl,
+        bind: &str,
+    ) -> Result<Option<MigrationLock>, DriverError> {
+        let Some(name) = url.sqlite_file().and_then(|file| file.tenants_lock(bind)) else {
+            // The caller keeps the runs on an in-memory database apart: it is in this process alone.
+            return Ok(Some(MigrationLock::default()));
+        };
+        let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(MigrationLock { _file: Some(lock) })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error.into()),
+        }
     }
 
     const MAX_VERSION_LENGTH: Option<usize> = None;

@@ -1,7 +1,7 @@
 //! The migrations of a bind for callers that do not know its type.
 
 use std::fmt::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::MigrateError;
 use super::migrations::Migrations;
+use super::on_engine::{OpenDatabase, run_on, status_on};
 use super::options::MigrateOptions;
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
@@ -18,8 +19,13 @@ use super::run::{check_versions, panicked};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
+use crate::backend::Backend;
+use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
+use crate::engine::WriteRequest;
 use crate::registry::handle::Registry;
+#[cfg(feature = "cli")]
+use crate::registry::provision::{CreateTenantError, DropTenantError};
 use crate::registry::tenants::Tenant;
 use crate::settings::BindKey;
 
@@ -63,6 +69,9 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     /// The bind.
     fn key(&self) -> BindKey;
 
+    /// The backend that they are written for.
+    fn backend(&self) -> BackendKind;
+
     /// The hash of the migrations. It reads them, and asks no database.
     fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
 
@@ -88,17 +97,50 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         registry: &Registry,
         tenant: Option<&Tenant>,
     ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>>;
+
+    /// What [`Migrations::status`] returns, on an engine that is open already.
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>>;
+
+    /// What [`Migrations::run`] does, on an engine that is open already.
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
+
+    /// As [`Registry::create_tenant`].
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>>;
+
+    /// As [`Registry::drop_tenant`].
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>>;
 }
 
 /// The migrations of a program for the bind `B`.
+#[track_caller]
 pub(crate) fn known<B: Bind>(
     source: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Arc<dyn KnownMigrations> {
-    Arc::new(Known::<B> { source: SharedSource::new(source) })
+    Arc::new(Known::<B> { source: SharedSource::new(source), place: Location::caller() })
 }
 
 struct Known<B: Bind> {
     source: SharedSource<B::Connection>,
+    /// The place in the program that gave them.
+    place: &'static Location<'static>,
 }
 
 impl<B: Bind> Known<B> {
@@ -111,6 +153,10 @@ impl<B: Bind> Known<B> {
 impl<B: Bind> KnownMigrations for Known<B> {
     fn key(&self) -> BindKey {
         bind::key_of::<B>()
+    }
+
+    fn backend(&self) -> BackendKind {
+        B::Connection::KIND
     }
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
@@ -154,6 +200,44 @@ impl<B: Bind> KnownMigrations for Known<B> {
     ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>> {
         let migrations = self.migrations(registry, tenant);
         async move { migrations.plan().await }.boxed()
+    }
+
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
+        status_on::<B>(registry, database, self.source.clone())
+    }
+
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
+        let write = WriteRequest { unit: None, place: self.place };
+        run_on::<B>(registry, database, self.source.clone(), write)
+    }
+
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        let source = self.source.clone();
+        async move { registry.create_tenant::<B>(&tenant, source).await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
     }
 }
 

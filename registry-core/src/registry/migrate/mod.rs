@@ -7,6 +7,7 @@
 //! | `mod` | [`Registry::migrate`] and [`Registry::migrations`], and both of a tenant |
 //! | `migrations` | [`Migrations`]: what can be done with the migrations of a bind |
 //! | `known` | [`KnownMigrations`]: the same for callers that do not know the type of the bind |
+//! | `on_engine` | the same on an engine that is open already |
 //! | `source`, `set`, `rust`, `options` | the inputs: the migrations of the program, in SQL and in Rust, and how a change waits |
 //! | `connection` | from a bind to the connection that migrations run on |
 //! | `run` | a change on that connection, under the lock, in a thread where it may block |
@@ -27,6 +28,7 @@ mod error;
 mod files;
 mod known;
 mod migrations;
+mod on_engine;
 mod options;
 mod plan;
 mod report;
@@ -37,10 +39,11 @@ mod source;
 mod status;
 
 pub(crate) use crate::backend::migrate::Change;
-pub(super) use connection::{MigrationConnection, Purpose};
+pub(super) use connection::{MigrationConnection, Purpose, connect};
 pub use error::MigrateError;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;
+pub(super) use on_engine::OpenDatabase;
 pub(crate) use options::MigrateOptions;
 pub use plan::{MigrationPlan, PlannedMigration};
 pub use report::MigrateReport;
@@ -51,7 +54,7 @@ pub(crate) use source::SharedSource;
 pub use status::{MigrationEntry, MigrationState, MigrationStatus};
 
 /// The backend type of Diesel for the bind `B`.
-pub(super) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+pub(crate) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
 
 impl Registry {
     /// Runs the pending migrations of the bind `B`, in order, and returns their names.

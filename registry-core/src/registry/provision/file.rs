@@ -9,14 +9,16 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use diesel::migration::MigrationSource;
-use diesel_async::SimpleAsyncConnection;
 
+use super::administration::{Administration, Connected};
 use super::error::{CreateTenantError, DropTenantError};
 use super::operation::TenantOperation;
+use crate::backend::Backend;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resource_exhaustion::is_exhausted;
 use crate::bind::Bind;
+use crate::cause::DriverError;
 use crate::registry::migrate::{DieselBackend, MigrateReport, run_migrations};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
@@ -39,7 +41,7 @@ pub(super) async fn create<B: Bind>(
     }
     let folders = CreatedFolders::make(files.folder_to_create()).map_err(failed)?;
     let created = async {
-        let lock = operation.lock(&files.lock).await.map_err(failed)?;
+        let lock = operation.administration().lock(&files.lock).await.map_err(failed)?;
         let created = create_locked(operation, &settings, &files, migrations).await;
         if !files.is_there().map_err(failed)? {
             lock.remove();
@@ -114,18 +116,13 @@ pub(super) async fn remove<B: Bind>(
     if !files.is_there().map_err(failed)? && !files.has_leftovers().map_err(failed)? {
         return Err(operation.unknown_tenant_error());
     }
-    let lock = operation.lock(&files.lock).await.map_err(failed)?;
+    let lock = operation.administration().lock(&files.lock).await.map_err(failed)?;
     if files.is_there().map_err(failed)? {
         files.refuse_symlink().map_err(failed)?;
         operation.close_engines().await?;
-        let (engine, mut connected) = operation.connect(&settings, None).await?;
-        let connection = connected.connection();
-        let kept = connection.batch_execute(KEEP_OTHERS_OUT).await;
-        kept.map_err(|error| operation.drop_error(error.into()))?;
-        let removed = files.remove();
-        drop((connected, engine));
-        B::Connection::wait_until_closed(&settings.url).await;
-        removed.map_err(failed)?;
+        let connected = operation.connect(&settings, None).await?;
+        let removed = remove_unused(connected, &files, &settings.url).await;
+        removed.map_err(|error| operation.drop_error(error))?;
     } else if !files.has_leftovers().map_err(failed)? {
         // Another process has dropped the tenant while this one waited for the lock.
         lock.remove();
@@ -137,10 +134,23 @@ pub(super) async fn remove<B: Bind>(
     Ok(())
 }
 
-impl<B: Bind> TenantOperation<B> {
+/// Removes the database, which no other connection may have open: theirs would go on writing to a file without a name.
+pub(super) async fn remove_unused<C: Backend>(
+    (engine, mut connected): Connected<C>,
+    files: &TenantFiles,
+    url: &DatabaseUrl,
+) -> Result<(), DriverError> {
+    connected.connection().batch_execute(KEEP_OTHERS_OUT).await?;
+    let removed = files.remove();
+    drop((connected, engine));
+    C::wait_until_closed(url).await;
+    Ok(removed?)
+}
+
+impl Administration<'_> {
     /// Takes the lock. If the process has no file descriptor left for the lock file, unused engines are closed to free
     /// some.
-    async fn lock(&self, path: &Path) -> io::Result<TenantLock> {
+    pub(super) async fn lock(&self, path: &Path) -> io::Result<TenantLock> {
         let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
             match TenantLock::take(path).await {
@@ -153,19 +163,19 @@ impl<B: Bind> TenantOperation<B> {
     }
 }
 
-/// The files of a tenant.
-struct TenantFiles {
+/// The files of a database: a tenant's, or a bind's own.
+pub(super) struct TenantFiles {
     database: SqliteFile,
     path: PathBuf,
     unfinished: SqliteFile,
     unfinished_path: PathBuf,
-    unfinished_url: DatabaseUrl,
-    lock: PathBuf,
+    pub(super) unfinished_url: DatabaseUrl,
+    pub(super) lock: PathBuf,
 }
 
 impl TenantFiles {
     /// `None` for a database in memory, which has no files.
-    fn at(url: &DatabaseUrl) -> Option<Self> {
+    pub(super) fn at(url: &DatabaseUrl) -> Option<Self> {
         let database = url.sqlite_file()?.clone();
         let unfinished_url = url.at_unfinished()?;
         let unfinished = unfinished_url.sqlite_file()?.clone();
@@ -175,12 +185,12 @@ impl TenantFiles {
     }
 
     /// Whether the database exists, or anything else of that name.
-    fn is_there(&self) -> io::Result<bool> {
+    pub(super) fn is_there(&self) -> io::Result<bool> {
         is_there(&self.path)
     }
 
     /// Whether a database that does not exist has left any other files.
-    fn has_leftovers(&self) -> io::Result<bool> {
+    pub(super) fn has_leftovers(&self) -> io::Result<bool> {
         let logs = self.database.logs();
         let mut remains = iter::once(&self.unfinished_path).chain(&logs);
         remains.try_fold(false, |found, path| Ok(found || is_there(path)?))
@@ -189,7 +199,7 @@ impl TenantFiles {
     /// Refuses logs of a database that does not exist any more: SQLite would treat them as logs of the new database,
     /// and apply their changes to it. They are not removed, because they contain the last changes of a database that
     /// may only have been moved. Empty logs are removed.
-    fn check_stale_logs(&self) -> io::Result<()> {
+    pub(super) fn check_stale_logs(&self) -> io::Result<()> {
         for log in self.database.logs() {
             let is_empty = match fs::symlink_metadata(&log) {
                 // The index of the write-ahead log has no data of its own: SQLite recreates it.
@@ -212,7 +222,7 @@ impl TenantFiles {
     }
 
     /// Refuses a symbolic link: removing the link would leave the data, and its target may also belong to others.
-    fn refuse_symlink(&self) -> io::Result<()> {
+    pub(super) fn refuse_symlink(&self) -> io::Result<()> {
         if fs::symlink_metadata(&self.path)?.is_symlink() {
             let message = format!(
                 "{} is a symbolic link: remove what it points to and the link yourself",
@@ -224,12 +234,12 @@ impl TenantFiles {
     }
 
     /// The folder that is created for the file. `None` unless the path was relative.
-    fn folder_to_create(&self) -> Option<&Path> {
+    pub(super) fn folder_to_create(&self) -> Option<&Path> {
         self.unfinished.created_parent()
     }
 
     /// Gives the finished file its final name, unless a file with that name exists.
-    fn publish(&self) -> io::Result<()> {
+    pub(super) fn publish(&self) -> io::Result<()> {
         if let Some(log) = self.unfinished.logs().into_iter().find(|file| file.exists()) {
             let message = format!("{} was not moved into the database", log.display());
             return Err(io::Error::other(message));
@@ -254,16 +264,16 @@ impl TenantFiles {
 
     /// Removes the logs first, because logs without their database would block the creation of the next one. No
     /// connection has the database open any more, so the logs contain no changes that are missing in the database.
-    fn remove(&self) -> io::Result<()> {
+    pub(super) fn remove(&self) -> io::Result<()> {
         self.remove_logs()?;
         remove_if_there(&self.path)
     }
 
-    fn remove_logs(&self) -> io::Result<()> {
+    pub(super) fn remove_logs(&self) -> io::Result<()> {
         self.database.logs().iter().try_for_each(|file| remove_if_there(file))
     }
 
-    fn remove_unfinished(&self) -> io::Result<()> {
+    pub(super) fn remove_unfinished(&self) -> io::Result<()> {
         remove_if_there(&self.unfinished_path)?;
         let beside = self.unfinished.logs().into_iter().chain(self.unfinished.migration_lock());
         beside.into_iter().try_for_each(|file| remove_if_there(&file))
@@ -286,10 +296,10 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 /// Folders that this call has created, the innermost first.
-struct CreatedFolders(Vec<PathBuf>);
+pub(super) struct CreatedFolders(Vec<PathBuf>);
 
 impl CreatedFolders {
-    fn make(folder: Option<&Path>) -> io::Result<Self> {
+    pub(super) fn make(folder: Option<&Path>) -> io::Result<Self> {
         let Some(folder) = folder else { return Ok(Self(Vec::new())) };
         let missing = folder.ancestors().take_while(|folder| {
             !folder.as_os_str().is_empty() && matches!(is_there(folder), Ok(false))
@@ -300,7 +310,7 @@ impl CreatedFolders {
     }
 
     /// Removes the folders that are empty.
-    fn remove(&self) {
+    pub(super) fn remove(&self) {
         for folder in &self.0 {
             if fs::remove_dir(folder).is_err() {
                 return;
@@ -311,7 +321,7 @@ impl CreatedFolders {
 
 /// The lock that keeps other processes from creating, migrating or dropping the same tenant. Its file is also the lock
 /// file of migrations.
-struct TenantLock {
+pub(super) struct TenantLock {
     file: File,
     path: PathBuf,
 }
@@ -334,7 +344,7 @@ impl TenantLock {
 
     /// Removes the lock file before it is unlocked. A lock file that cannot be removed does no harm: each existing
     /// database has one beside it, too.
-    fn remove(self) {
+    pub(super) fn remove(self) {
         let _ = fs::remove_file(&self.path);
         drop(self.file);
     }

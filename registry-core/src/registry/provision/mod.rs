@@ -1,7 +1,8 @@
 //! Creating and dropping the databases, schemas and files of tenants.
 //!
 //! This file has [`Registry::create_tenant`] and [`Registry::drop_tenant`]. `operation` has the code that both share,
-//! `placement` the place of a tenant's data, `file` the steps for a SQLite file, `namespace` the steps for a database
+//! `placement` the place of a tenant's data, `database` the same two operations for the one database of a bind,
+//! `administration` the connections for both, `file` the steps for a SQLite file, `namespace` the steps for a database
 //! or schema on a server, and `error` the errors. The operations of a backend on a namespace are in
 //! `backend::namespace`.
 
@@ -11,12 +12,19 @@ use crate::bind::Bind;
 use crate::registry::handle::Registry;
 use crate::registry::migrate::{DieselBackend, MigrateReport};
 
+mod administration;
+mod database;
 mod error;
 mod file;
 mod namespace;
 mod operation;
 mod placement;
 
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use database::DatabaseError;
 pub use error::{CreateTenantError, DropTenantError};
 use operation::TenantOperation;
 use placement::{Placement, TenantLocation};
@@ -102,6 +110,7 @@ impl Registry {
                     namespace::create(&operation, settings, namespace, migrations).await
                 }
             };
+            operation.forget_checked_migrations();
             if created.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was created");
             }
@@ -171,6 +180,7 @@ impl Registry {
                     namespace::remove(&operation, settings, namespace).await
                 }
             };
+            operation.forget_checked_migrations();
             if dropped.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was dropped");
             }

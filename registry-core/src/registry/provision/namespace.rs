@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 
+use super::administration::AdministerError;
 use super::error::{CreateTenantError, DropTenantError};
 use super::operation::TenantOperation;
-use crate::backend::ConnectError;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
 use crate::cause::DriverError;
-use crate::engine::AcquireError;
 use crate::registry::migrate::{
     DieselBackend, MigrateError, MigrateReport, MigrationConnection, run_migrations,
 };
@@ -28,7 +27,7 @@ pub(super) async fn create<B: Bind>(
     migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
     let mut admin =
-        administer(operation, &settings, &namespace).await.map_err(|error| match error {
+        operation.administer(&settings, &namespace).await.map_err(|error| match error {
             AdministerError::Acquire(error) => CreateTenantError::Acquire(error),
             AdministerError::Lock(error) => operation.create_error(error.into()),
         })?;
@@ -69,7 +68,7 @@ pub(super) async fn remove<B: Bind>(
     namespace: Namespace,
 ) -> Result<(), DropTenantError> {
     let mut admin =
-        administer(operation, &settings, &namespace).await.map_err(|error| match error {
+        operation.administer(&settings, &namespace).await.map_err(|error| match error {
             AdministerError::Acquire(error) => DropTenantError::Acquire(error),
             AdministerError::Lock(error) => operation.drop_error(error.into()),
         })?;
@@ -102,7 +101,7 @@ async fn undo<B: Bind>(
     // The lock was lost with the connection, so another process may have created the tenant before this one has the
     // lock again.
     drop(admin);
-    let Ok(mut admin) = administer(operation, settings, namespace).await else {
+    let Ok(mut admin) = operation.administer(settings, namespace).await else {
         return Err(error.into());
     };
     match admin.connection().find_namespace(namespace).await? {
@@ -146,52 +145,4 @@ async fn migrate<B: Bind>(
         operation.tenant.name(),
     )
     .await
-}
-
-/// Why there is no connection to administer the server.
-enum AdministerError {
-    Acquire(AcquireError),
-    Lock(diesel::result::Error),
-}
-
-/// A connection from which the namespace can be created and dropped. It holds the lock that keeps other processes from
-/// creating or dropping the namespace meanwhile.
-async fn administer<B: Bind>(
-    operation: &TenantOperation<B>,
-    settings: &EngineSettings,
-    namespace: &Namespace,
-) -> Result<MigrationConnection<B::Connection>, AdministerError> {
-    let mut settings = settings.clone();
-    // The statements of `on_connect` are meant for the databases of tenants, so they are not run here.
-    settings.options.on_connect.clear();
-    let databases: &[&str] = match namespace {
-        Namespace::Schema(_) => &[],
-        Namespace::Database(_) => B::Connection::MAINTENANCE_DATABASES,
-    };
-    let mut urls: Vec<_> = databases.iter().map(|name| settings.url.at_database(name)).collect();
-    if urls.is_empty() {
-        urls.push(settings.url.clone());
-    }
-    let mut connected = None;
-    for url in urls {
-        settings.url = url;
-        match operation.connect(&settings, None).await {
-            Err(error) if is_unknown_database(&error) && connected.is_none() => {
-                connected = Some(Err(error));
-            }
-            outcome => {
-                connected = Some(outcome);
-                break;
-            }
-        }
-    }
-    let Some(connected) = connected else { unreachable!("there is a URL") };
-    let (_, mut admin) = connected.map_err(AdministerError::Acquire)?;
-    admin.connection().lock_namespace(namespace).await.map_err(AdministerError::Lock)?;
-    Ok(admin)
-}
-
-fn is_unknown_database(error: &AcquireError) -> bool {
-    matches!(error, AcquireError::Connect { source, .. }
-        if matches!(**source, ConnectError::UnknownDatabase(_)))
 }

@@ -2,23 +2,24 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::administration::{AdministerError, Administration, Connected, administered};
 use super::error::{CreateTenantError, DropTenantError};
 use super::placement::{Placement, PlacementError, TenantLocation};
 use crate::backend::Backend;
 use crate::backend::namespace::Namespace;
 use crate::bind::{self, Bind};
 use crate::cause::DriverError;
-use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
+use crate::engine::{AcquireError, AnyEngine};
 use crate::registry::bind_entry::BindEntry;
 use crate::registry::close::all_returned;
 use crate::registry::handle::Registry;
-use crate::registry::migrate::{MigrateError, MigrationConnection, Purpose};
-use crate::registry::route::{FoundEngine, Route, check_backend};
+use crate::registry::locate::Located;
+use crate::registry::migrate::{MigrateError, MigrationConnection};
+use crate::registry::route::{Route, check_backend};
 use crate::registry::tenants::Tenant;
 use crate::settings::{BindKey, EngineSettings, Pooler};
 
@@ -58,21 +59,11 @@ impl<B: Bind> TenantOperation<B> {
         let Some(entry) = registry.0.binds.bind::<B>() else {
             return Err(AcquireError::from(registry.unknown_bind(&key)).into());
         };
-        let (settings, schema) = match entry {
-            BindEntry::Single(_) => return Err(PlacementError::NotPerTenant),
-            BindEntry::SchemaPerTenant { engine, schema } => {
-                let schema = tenant.schema_name(key, schema)?;
-                (engine.current().settings().clone(), Some(schema))
-            }
-            BindEntry::DatabasePerTenant(bind) => {
-                let defaults = &registry.0.bind_defaults;
-                let limit = defaults.acquire_timeout(key);
-                let resolving = bind.identity_within(tenant, defaults, self.started, limit);
-                let resolved = registry.0.closing.unless_closed(key, resolving).await;
-                let (identity, _) = resolved.unwrap_or(Err(AcquireError::Closed { key }))?;
-                ((**identity.settings()).clone(), None)
-            }
-        };
+        if matches!(entry, BindEntry::Single(_)) {
+            return Err(PlacementError::NotPerTenant);
+        }
+        let located = registry.locate_tenant(entry, tenant, self.started).await?;
+        let Located { settings, schema } = located;
         check_backend(key, B::Connection::KIND, settings.url.backend())
             .map_err(AcquireError::from)?;
         if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
@@ -91,12 +82,7 @@ impl<B: Bind> TenantOperation<B> {
                 }
             },
         };
-        let mut settings = settings;
-        settings.url = settings.url_to_migrate().clone();
-        settings.migrate_url = None;
-        settings.options.pooler = Pooler::None;
-        settings.options.min_idle = 0;
-        settings.tenant_schema = None;
+        let settings = administered(settings);
         Ok(Placement { settings, location })
     }
 
@@ -106,32 +92,42 @@ impl<B: Bind> TenantOperation<B> {
         &self,
         settings: &EngineSettings,
         schema: Option<&str>,
-    ) -> Result<(Arc<TypedEngine<B::Connection>>, MigrationConnection<B::Connection>), AcquireError>
-    {
-        loop {
-            let engine = engine::open(Arc::new(settings.clone()), None);
-            let engine = FoundEngine::new(EngineUse::new(engine))?.engine;
-            let typed_engine = Arc::clone(engine.engine());
-            match MigrationConnection::open(engine, schema, Purpose::Change).await {
-                Ok(Some(connection)) => return Ok((typed_engine, connection)),
-                Ok(None) => return Err(Route::Tenant(&self.tenant).unknown_tenant::<B>()),
-                Err(error) if error.lacks_resources() => {
-                    let limit = settings.options.acquire_timeout;
-                    if !self.registry.free_resources(self.started, limit).await {
-                        return Err(error.of_bind(self.key));
-                    }
-                }
-                Err(error) => return Err(error.of_bind(self.key)),
-            }
-        }
+    ) -> Result<Connected<B::Connection>, AcquireError> {
+        let connected = self.administration().connect(settings, schema).await?;
+        connected.ok_or_else(|| Route::Tenant(&self.tenant).unknown_tenant::<B>())
+    }
+
+    /// A connection from which the namespace can be created and dropped, with the namespace's lock.
+    pub(super) async fn administer(
+        &self,
+        settings: &EngineSettings,
+        namespace: &Namespace,
+    ) -> Result<MigrationConnection<B::Connection>, AdministerError> {
+        self.administration().administer(settings, namespace).await
+    }
+
+    pub(super) fn administration(&self) -> Administration<'_> {
+        let Self { registry, key, started, .. } = self;
+        Administration { registry, key: *key, started: *started }
     }
 
     /// Whether the calling task holds a session of the tenant's own engine. It would wait for itself.
     pub(super) fn is_held_by_caller(&self) -> bool {
         let is_own =
             matches!(self.registry.0.binds.bind::<B>(), Some(BindEntry::DatabasePerTenant(_)));
-        let found = Route::Tenant(&self.tenant).find::<B>(&self.registry);
+        let found = Route::Tenant(&self.tenant).find_unchecked::<B>(&self.registry);
         is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
+    }
+
+    /// Forgets that the migrations in the tenant's schema were complete. (The engine of a database that was dropped is
+    /// closed, and a new one knows nothing of it.)
+    pub(super) fn forget_checked_migrations(&self) {
+        if let Some(BindEntry::SchemaPerTenant { engine, schema }) =
+            self.registry.0.binds.bind::<B>()
+            && let Ok(schema) = self.tenant.schema_name(self.key, schema)
+        {
+            engine.current().checked_migrations().forget_schema(&schema);
+        }
     }
 
     /// Closes the tenant's own engine, and waits until its sessions are returned, for `acquire_timeout` at most. (With a

@@ -155,6 +155,15 @@ impl DatabaseUrl {
         }
     }
 
+    /// The URL for another program, without its password and without each parameter that may be a secret.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line prints it"))]
+    pub(crate) fn without_secrets(&self) -> String {
+        match self.target() {
+            Target::Server(server) => server.without_secrets(),
+            Target::Sqlite(file) => file.to_string(),
+        }
+    }
+
     /// The URL for the driver, with its password and without the parameters for TLS, which [`tls`](Self::tls) returns.
     ///
     /// For SQLite, see [`SqliteFile::connection_string`] instead.
@@ -280,6 +289,15 @@ impl DatabaseUrl {
     pub(crate) fn at_database(&self, name: &str) -> Self {
         Self::new(match self.target() {
             Target::Server(server) => Target::Server(server.at_database(name)),
+            Target::Sqlite(file) => Target::Sqlite(file.clone()),
+        })
+    }
+
+    /// The URL with one more start-up option (`-c name=value`) for PostgreSQL.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line needs it"))]
+    pub(crate) fn with_startup_option(&self, option: &str) -> Self {
+        Self::new(match self.target() {
+            Target::Server(server) => Target::Server(server.with_startup_option(option)),
             Target::Sqlite(file) => Target::Sqlite(file.clone()),
         })
     }

@@ -185,6 +185,22 @@ impl ServerUrl {
         url
     }
 
+    /// The URL with one more start-up option (`-c name=value`) for PostgreSQL.
+    pub(super) fn with_startup_option(&self, option: &str) -> Self {
+        let mut url = self.clone();
+        let is_it = |parameter: &Parameter| decoded(&parameter.name) == "options";
+        let before = url.parameters.iter().find(|parameter| is_it(parameter));
+        let options = match before {
+            Some(before) => format!("{} {option}", decoded(before.value())),
+            None => option.to_owned(),
+        };
+        url.parameters.retain(|parameter| !is_it(parameter));
+        let value = utf8_percent_encode(&options, USER_INFO).to_string();
+        url.parameters
+            .push(Parameter { name: "options".to_owned(), value: Some(SecretString::from(value)) });
+        url
+    }
+
     pub(super) fn has_parameter(&self, name: &str) -> bool {
         self.parameters.iter().any(|parameter| decoded(&parameter.name) == name)
     }
@@ -247,6 +263,32 @@ impl ServerUrl {
     /// The URL with its password and all its parameters. The files for TLS are those that are used: their paths are
     /// absolute, and those that an option gives are parameters, too.
     pub(super) fn expose(&self) -> String {
+        let (parameters, files) = self.parameters_with_files();
+        let parameters = parameters.into_iter().chain(&files);
+        self.text(self.driver_scheme(), parameters, ExposeSecret::expose_secret, Parameter::expose)
+    }
+
+    /// What [`expose`](Self::expose) returns, without the password, without the parameters that may be a secret, and with
+    /// `***` in place of a name that may be one.
+    pub(super) fn without_secrets(&self) -> String {
+        let (hosts, database) =
+            self.hosts_and_path.split_at(self.hosts_and_path.len() - self.database().len());
+        let shown = Self {
+            user: self.user.as_deref().map(|user| shown(user, ":").to_owned()),
+            password: None,
+            hosts_and_path: format!("{}{}", shown(hosts, ""), shown(database, ":")),
+            ..self.clone()
+        };
+        let (parameters, files) = self.parameters_with_files();
+        let parameters = parameters.into_iter().filter(|parameter| parameter.is_shown());
+        // A path that leads to no file may be something else: a key that was pasted, for example.
+        let files = files.iter().filter(|file| Path::new(&*decoded(file.value())).is_file());
+        let parameters = parameters.chain(files);
+        shown.text(self.driver_scheme(), parameters, |_| "***", Parameter::expose)
+    }
+
+    /// The parameters, with the files for TLS as they are used.
+    fn parameters_with_files(&self) -> (Vec<&Parameter>, Vec<Parameter>) {
         let is_file =
             |parameter: &&Parameter| tls::is_file(self.backend, &parameter.name, parameter.value());
         let files = tls::file_parameters(self.backend, &self.tls);
@@ -254,10 +296,8 @@ impl ServerUrl {
             let path = utf8_percent_encode(&file.to_string_lossy(), PATH_IN_PARAMETER).to_string();
             Parameter { name: name.to_owned(), value: Some(SecretString::from(path)) }
         });
-        let files: Vec<Parameter> = files.collect();
         let parameters = self.parameters.iter().filter(|parameter| !is_file(parameter));
-        let parameters = parameters.chain(&files);
-        self.text(self.driver_scheme(), parameters, ExposeSecret::expose_secret, Parameter::expose)
+        (parameters.collect(), files.collect())
     }
 
     fn driver_scheme(&self) -> &'static str {

@@ -113,6 +113,12 @@ impl Parameter {
         }
     }
 
+    /// Whether its value certainly is no secret.
+    pub(super) fn is_shown(&self) -> bool {
+        let redacted = self.redacted();
+        self.is_harmless() && redacted == self.expose()
+    }
+
     pub(super) fn expose(&self) -> String {
         match &self.value {
             Some(value) => format!("{}={}", self.name, value.expose_secret()),

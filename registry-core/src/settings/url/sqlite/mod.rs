@@ -199,6 +199,11 @@ impl SqliteFile {
         Some(with_suffix(&self.real_path()?, MIGRATION_LOCK))
     }
 
+    /// The file that is locked while all tenants of a bind are migrated, if this is the database of their ledger.
+    pub(crate) fn tenants_lock(&self, bind: &str) -> Option<PathBuf> {
+        Some(with_suffix(&self.real_path()?, &format!("-tenants-{bind}.lock")))
+    }
+
     /// The file that this process writes to, without symbolic links. `None` for a database in memory, or one that is only
     /// read.
     pub(crate) fn written_file(&self) -> Option<PathBuf> {

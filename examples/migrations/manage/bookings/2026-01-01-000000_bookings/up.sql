@@ -1,0 +1,5 @@
+CREATE TABLE bookings (
+    id INTEGER NOT NULL PRIMARY KEY,
+    flight VARCHAR(10) NOT NULL,
+    passenger VARCHAR(100) NOT NULL
+);

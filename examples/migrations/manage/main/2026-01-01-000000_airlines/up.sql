@@ -1,0 +1,3 @@
+CREATE TABLE airlines (
+    name VARCHAR(40) NOT NULL PRIMARY KEY
+);

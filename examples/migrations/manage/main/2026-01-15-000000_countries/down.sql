@@ -1,0 +1,1 @@
+ALTER TABLE airlines DROP COLUMN country;

@@ -1,0 +1,1 @@
+ALTER TABLE airlines ADD COLUMN country VARCHAR(2);

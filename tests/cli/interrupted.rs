@@ -1,0 +1,115 @@
+//! Ctrl-C, SIGTERM, and a second run beside the first.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::rig::{Program, Terminal};
+
+/// Tenants with a pending migration, of which the first one cannot be migrated while the connection lives.
+fn blocked() -> (Program, SqliteConnection) {
+    let program = Program::on_sqlite();
+    assert_eq!(program.pipe(&["migrate"]).code, 0);
+    for name in ["aloha", "delta", "united"] {
+        assert_eq!(program.pipe(&["add-airline", name]).code, 0);
+        let revert = ["revert", "--bind", "bookings", "--tenant", name];
+        assert_eq!(program.pipe(&revert).code, 0);
+    }
+    let path = program.folder.join("bookings-aloha.db").display().to_string();
+    let mut connection = SqliteConnection::establish(&path).expect("a connection");
+    connection.batch_execute("BEGIN IMMEDIATE").expect("the write lock");
+    (program, connection)
+}
+
+/// Starts a run, which is in the middle of the first tenant then.
+fn begun(program: &Program) -> Terminal {
+    let lock = program.folder.join("bookings-aloha.db-migrate.lock");
+    let _ = std::fs::remove_file(&lock);
+    let terminal = program.terminal(&["migrate", "--all-tenants", "--jobs", "1"]);
+    terminal.wait_until("lock of the first tenant", || lock.exists());
+    terminal
+}
+
+#[test]
+fn ctrl_c_brings_the_tenant_to_its_end_and_begins_no_other() {
+    let (program, mut held) = blocked();
+    let mut terminal = begun(&program);
+    terminal.type_in("\u{3}");
+    terminal.wait_for("interrupted: what is running comes to its end");
+    held.batch_execute("ROLLBACK").expect("no lock");
+    let (screen, code) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert!(
+        screen.contains("1 migrated] , 0 up to date")
+            || screen.contains("1 migrated], 0 up to date"),
+        "{screen}"
+    );
+    assert!(screen.contains("2 not reached"), "{screen}");
+    // The next run goes on where it was.
+    let next = program.pipe(&["migrate", "--all-tenants", "--json"]).documents();
+    let tenants = &next.last().expect("a report")["tenants"];
+    assert_eq!((&tenants["migrated"], &tenants["up_to_date"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let (program, held) = blocked();
+    let mut terminal = begun(&program);
+    terminal.type_in("\u{3}");
+    terminal.wait_for("interrupted: what is running comes to its end");
+    terminal.type_in("\u{3}");
+    let (screen, code) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert!(screen.contains("ended at once"), "{screen}");
+    drop(held);
+    let next = program.pipe(&["migrate", "--all-tenants", "--json"]).documents();
+    assert_eq!(next.last().expect("a report")["tenants"]["migrated"], 3);
+}
+
+#[test]
+fn sigterm_is_as_ctrl_c() {
+    let (program, mut held) = blocked();
+    let lock = program.folder.join("bookings-aloha.db-migrate.lock");
+    let _ = std::fs::remove_file(&lock);
+    let mut command = program.command(&["migrate", "--all-tenants", "--jobs", "1", "--json"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("it was built");
+    while !lock.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(child.id().try_into().expect("an id")), Signal::SIGTERM).expect("our child");
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut line).expect("a line");
+    assert!(line.starts_with("warning: interrupted"), "{line}");
+    held.batch_execute("ROLLBACK").expect("no lock");
+    let output = child.wait_with_output().expect("our child");
+    assert_eq!(output.status.code(), Some(130));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let report: serde_json::Value =
+        serde_json::from_str(text.lines().last().expect("a report")).expect("JSON");
+    assert_eq!(report["exit_code"], 130);
+    assert_eq!(report["tenants"]["not_reached"], 2);
+}
+
+#[test]
+fn another_run_finds_the_lease_held() {
+    let (program, mut held) = blocked();
+    let terminal = begun(&program);
+    let second = program.pipe(&["migrate", "--all-tenants", "--wait-for-lease", "10ms"]);
+    assert_eq!(second.code, 5, "{second:?}");
+    assert!(second.stderr.contains("another run migrates its tenants"), "{second:?}");
+    held.batch_execute("ROLLBACK").expect("no lock");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn watching_ends_by_ctrl_c() {
+    let program = Program::on_sqlite();
+    assert_eq!(program.pipe(&["create"]).code, 0);
+    let mut terminal = program.terminal(&["check", "--watch", "--interval", "1ms"]);
+    terminal.wait_until("two checks", || terminal.written().matches("analytics").count() >= 2);
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.end().1, 0);
+}

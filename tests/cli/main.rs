@@ -1,0 +1,14 @@
+//! The commands of `registry_core::cli`, each run as a process of its own: in a pipe and in a terminal.
+//!
+//! What they print is compared with the texts in `expected/`. After a change, `REGISTRY_TEST_OVERWRITE=1` writes these
+//! anew; read the difference as a user would.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod help;
+mod interrupted;
+mod rig;
+mod sqlite;
+mod terminal;
+mod transcript;
