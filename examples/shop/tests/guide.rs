@@ -19,7 +19,8 @@ fn chapter() -> String {
 /// The blocks of the chapter in that language.
 fn blocks(language: &str) -> Vec<String> {
     let chapter = chapter();
-    let blocks = chapter.split(&format!("\n```{language}\n")).skip(1);
+    let start = format!("\n```{language}\n");
+    let blocks = chapter.split(&start).skip(1);
     blocks
         .map(|rest| rest.split_once("\n```\n").expect("the end of a block").0.to_owned())
         .collect()
@@ -100,7 +101,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (String, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().contains("DATABASE") {
+        if ["BACKTRACE", "DATABASE"].iter().any(|word| name.to_string_lossy().contains(word)) {
             command.env_remove(name);
         }
     }
