@@ -311,8 +311,8 @@ pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};
 #[doc(inline)]
 pub use settings::{
     BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn, Role,
-    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WorkOptions,
-    WrongBackend,
+    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WhenPending,
+    WhenUnknown, WorkOptions, WrongBackend,
 };
 #[cfg(feature = "engine")]
 pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};

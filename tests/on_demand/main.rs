@@ -12,9 +12,11 @@ mount::mount!(
     evictions,
     isolated_tenants,
     own_sessions,
+    pending,
     replacing,
     tenants
 );
+mount::mount!(@ postgres_schemas pending);
 
 mod closing;
 mod connectors;

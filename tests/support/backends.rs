@@ -44,6 +44,13 @@ pub(crate) mod postgres {
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         crate::support::postgres().tenants(names)
     }
+
+    /// A bind with an empty database for each tenant.
+    pub(crate) fn tenant_settings<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> registry_core::BindSettings {
+        tenants(names).as_str().into()
+    }
 }
 
 /// PostgreSQL through a Unix socket, whose protocol stream the engine cannot read.
@@ -58,6 +65,33 @@ pub(crate) mod postgres_by_socket {
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {
         crate::support::postgres().by_socket(&super::postgres::database())
+    }
+}
+
+/// PostgreSQL with a schema for each tenant, in one database.
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres_schemas {
+    pub(crate) type Backend = super::postgres::Backend;
+
+    pub(crate) const NAME: &str = super::postgres::NAME;
+
+    /// The URL of a fresh database.
+    pub(crate) fn database() -> String {
+        super::postgres::database()
+    }
+
+    pub(crate) use super::postgres::tenants;
+
+    /// A bind with an empty schema for each tenant.
+    pub(crate) fn tenant_settings<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> registry_core::BindSettings {
+        let url = database();
+        for name in names {
+            let create = format!("CREATE SCHEMA tenant_{name}");
+            crate::support::postgres().execute_in(&url, &create);
+        }
+        registry_core::BindSettings::new(url.as_str()).tenant_schema("tenant_{tenant}")
     }
 }
 
@@ -90,6 +124,13 @@ pub(crate) mod mysql {
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         crate::support::mariadb().tenants(names)
     }
+
+    /// A bind with an empty database for each tenant.
+    pub(crate) fn tenant_settings<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> registry_core::BindSettings {
+        tenants(names).as_str().into()
+    }
 }
 
 #[cfg(feature = "sqlite")]
@@ -121,5 +162,12 @@ pub(crate) mod sqlite {
             std::fs::File::create(folder.join(format!("{name}.db"))).expect("an empty file");
         }
         format!("sqlite://{}/{{tenant}}.db", folder.display())
+    }
+
+    /// A bind with an empty database for each tenant.
+    pub(crate) fn tenant_settings<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> registry_core::BindSettings {
+        tenants(names).as_str().into()
     }
 }

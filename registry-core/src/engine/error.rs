@@ -1,5 +1,6 @@
 //! Why no session could be acquired.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -192,6 +193,66 @@ pub enum AcquireError {
         source: Option<Arc<ConnectError>>,
     },
 
+    /// The tenant's database lacks migrations of the program, which the
+    /// [builder](crate::RegistryBuilder::migrations) was told. It is served once they were run, by this program or another
+    /// one. [`WhenPending`](crate::WhenPending) is the option.
+    #[error(
+        "bind `{key}`: tenant `{tenant}` has pending migrations ({}): run them, or say `when_pending = \"migrate\"`",
+        MigrationNames(migrations)
+    )]
+    PendingMigrations {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// The names of the migrations, in the order in which they are run.
+        migrations: Vec<String>,
+    },
+
+    /// Migrations were run on the tenant's database that the program does not have, and the bind has
+    /// `when_unknown = "fail"`.
+    #[error(
+        "bind `{key}`: tenant `{tenant}` has run migrations that the program does not have ({}), and `when_unknown` is \
+         \"fail\"",
+        MigrationNames(migrations)
+    )]
+    UnknownMigrations {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// The names of the migrations, or their versions where no name is recorded.
+        migrations: Vec<String>,
+    },
+
+    /// The migrations of the tenant could not be checked or, with `when_pending = "migrate"`, not be run.
+    #[error("bind `{key}`: the migrations of tenant `{tenant}` could not be checked or run")]
+    Migrations {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// Why: a [`MigrateError`](crate::MigrateError). Callers that waited together share it.
+        #[source]
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+
+    /// The migrations of the tenant were not checked or, with `when_pending = "migrate"`, not run in time. That goes on, and
+    /// a later call finds its result.
+    #[error(
+        "bind `{key}`: timed out after {} waiting for the migrations of tenant `{tenant}` to be checked and run, which \
+         goes on",
+        humantime::format_duration(*after)
+    )]
+    MigrationsTimedOut {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// How long the caller waited.
+        after: Duration,
+    },
+
     /// The settings of the tenant's database could not be found.
     #[error("bind `{key}`: the settings of tenant `{tenant}` could not be found")]
     Resolve {
@@ -284,6 +345,10 @@ impl AcquireError {
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
+            | Self::PendingMigrations { key, .. }
+            | Self::UnknownMigrations { key, .. }
+            | Self::Migrations { key, .. }
+            | Self::MigrationsTimedOut { key, .. }
             | Self::Resolve { key, .. }
             | Self::Settings { key, .. }
             | Self::TooManyEngines { key, .. }
@@ -308,6 +373,10 @@ impl AcquireError {
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
+            | Self::PendingMigrations { key, .. }
+            | Self::UnknownMigrations { key, .. }
+            | Self::Migrations { key, .. }
+            | Self::MigrationsTimedOut { key, .. }
             | Self::Resolve { key, .. }
             | Self::Settings { key, .. }
             | Self::TooManyEngines { key, .. }
@@ -317,6 +386,35 @@ impl AcquireError {
             | Self::NoRuntime { key } => *key = of,
         }
         self
+    }
+
+    /// The same error for another caller, who has waited for the same. `None` if it cannot be copied.
+    pub(crate) fn for_another_caller(&self) -> Option<Self> {
+        Some(match self {
+            Self::QueueFull { key, limit } => Self::QueueFull { key: *key, limit: *limit },
+            Self::TimedOut { key, after, in_use, idle, max, waiting, last_error, .. } => {
+                Self::TimedOut {
+                    key: *key,
+                    after: *after,
+                    in_use: *in_use,
+                    idle: *idle,
+                    max: *max,
+                    waiting: *waiting,
+                    // The connections of the task that has waited for both.
+                    held_by_caller: 0,
+                    last_error: last_error.clone(),
+                }
+            }
+            Self::Connect { key, url, source } => {
+                Self::Connect { key: *key, url: url.clone(), source: Arc::clone(source) }
+            }
+            Self::UnknownTenant { key, tenant, source } => {
+                Self::UnknownTenant { key: *key, tenant: tenant.clone(), source: source.clone() }
+            }
+            Self::Closed { key } => Self::Closed { key: *key },
+            Self::IsolationLost { key } => Self::IsolationLost { key: *key },
+            _ => return None,
+        })
     }
 
     /// Whether the operating system had no resources left for a connection. Closing unused engines may free some.
@@ -331,11 +429,16 @@ impl AcquireError {
             if matches!(**source, ConnectError::Unreachable(_)))
     }
 
-    /// The name of the tenant whose database or settings could not be found.
+    /// The name of the tenant, if the failure is one of its database.
     #[cfg(feature = "axum")]
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
-            Self::UnknownTenant { tenant, .. } | Self::Resolve { tenant, .. } => Some(tenant),
+            Self::UnknownTenant { tenant, .. }
+            | Self::PendingMigrations { tenant, .. }
+            | Self::UnknownMigrations { tenant, .. }
+            | Self::Migrations { tenant, .. }
+            | Self::MigrationsTimedOut { tenant, .. }
+            | Self::Resolve { tenant, .. } => Some(tenant),
             _ => None,
         }
     }
@@ -354,9 +457,10 @@ impl AcquireError {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::WriteTimedOut { .. } | Self::TooManyEngines { .. } => {
-                true
-            }
+            Self::TimedOut { .. }
+            | Self::WriteTimedOut { .. }
+            | Self::TooManyEngines { .. }
+            | Self::MigrationsTimedOut { .. } => true,
             Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
             Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
             _ => false,
@@ -372,7 +476,8 @@ impl AcquireError {
             | Self::WriteQueueFull { .. }
             | Self::WriteTimedOut { .. }
             | Self::ReplicasBehind { .. }
-            | Self::TooManyEngines { .. } => true,
+            | Self::TooManyEngines { .. }
+            | Self::MigrationsTimedOut { .. } => true,
             Self::WriteDeadlock { is_own, .. } => !is_own,
             Self::Connect { source, .. } => source.is_transient(),
             Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
@@ -439,6 +544,22 @@ impl fmt::Display for HeldByCaller {
                 f,
                 "; the waiting task holds {held} of them itself: drop them before acquiring another"
             ),
+        }
+    }
+}
+
+/// The names of migrations, as a message shows them: some of them, and how many more there are.
+pub(crate) struct MigrationNames<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for MigrationNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        for (at, name) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}`{name}`", if at == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }

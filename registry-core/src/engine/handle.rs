@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::checked_migrations::CheckedMigrations;
 use super::error::AcquireError;
 use super::observe::status::EngineStatus;
 use super::reading::ReplicaCheck;
@@ -132,6 +133,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     fn checkout_count(&self) -> u32;
 
     fn use_count(&self) -> &UseCount;
+
+    /// Which migrations were found to be complete.
+    fn checked_migrations(&self) -> &CheckedMigrations;
 
     /// Whether the calling task holds a session or a unit of work of this engine. A running query does not count.
     fn is_held_by_caller(&self) -> bool;

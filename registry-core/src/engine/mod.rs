@@ -15,6 +15,7 @@
 //! | [`check`] | the check of an idle connection before it is lent |
 //! | [`connect`], [`setup`] | opening a connection; `on_connect` |
 //! | [`capacity_wait`], [`capacity_queue`] | the wait for a connection if the server has no room for another one |
+//! | [`checked_migrations`] | which migrations were found to be complete |
 //! | [`schema`] | switching a connection to a tenant's schema before it is lent |
 //! | [`checkout`] | [`Checkout`]: a connection that is lent |
 //! | [`return_connection`] | the drop of a checkout, as a state machine: keep, reset or close its connection |
@@ -61,6 +62,7 @@ mod acquire;
 mod capacity_queue;
 mod capacity_wait;
 mod check;
+mod checked_migrations;
 mod checkout;
 mod close;
 mod connect;
@@ -93,7 +95,7 @@ pub(crate) use self::acquire::AcquireAttempt;
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::engine_use::EngineUse;
 pub use self::error::AcquireError;
-pub(crate) use self::error::ResolverTimedOut;
+pub(crate) use self::error::{MigrationNames, ResolverTimedOut};
 pub use self::handle::Engine;
 pub(crate) use self::handle::{AnyEngine, CheckFailure};
 pub(crate) use self::isolation::DEPTH_WHILE_LENT;

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::check::CHECK;
+use super::checked_migrations::CheckedMigrations;
 use super::engine_use::EngineUse;
 use super::error::AcquireError;
 use super::handle::{AnyEngine, CheckFailure, IdleHoldings};
@@ -194,6 +195,10 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
 
     fn use_count(&self) -> &UseCount {
         &self.use_count
+    }
+
+    fn checked_migrations(&self) -> &CheckedMigrations {
+        &self.checked_migrations
     }
 
     fn idle_holdings_of_caller(&self) -> IdleHoldings {

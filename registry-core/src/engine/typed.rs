@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
 use super::capacity_queue::CapacityQueue;
+use super::checked_migrations::CheckedMigrations;
 use super::error::AcquireError;
 use super::observe::holders::Holders;
 use super::observe::invalidation::Invalidations;
@@ -31,6 +32,7 @@ pub(crate) struct TypedEngine<C: Backend> {
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
     pub(super) use_count: UseCount,
+    pub(super) checked_migrations: CheckedMigrations,
     /// Whether a connection was ever opened. In test isolation, the first connection is the only one.
     pub(super) has_connected: AtomicBool,
     /// Set when the engine is closed.
@@ -67,6 +69,7 @@ impl<C: Backend> TypedEngine<C> {
             stats: Stats::new(settings.key, max),
             settings,
             use_count: UseCount::new(owner),
+            checked_migrations: CheckedMigrations::default(),
             has_connected: AtomicBool::new(false),
             closing: Latch::default(),
             returned: Notify::new(),

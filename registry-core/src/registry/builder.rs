@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use diesel::migration::MigrationSource;
+
 use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::gate::Gate;
 use super::handle::Registry;
+use super::migrate::{DieselBackend, KnownMigrations, known};
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
 use crate::backend::Backend;
 use crate::bind::Bind;
@@ -15,9 +19,9 @@ use crate::cause::DriverError;
 use crate::on_demand::OnDemandEngines;
 use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindKey, BindSettings, BuilderSettings, ConnectFn, Connector, CredentialSource,
-    Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
-    SettingsError,
+    self, BackendKind, BindKey, BindSettings, BuilderSettings, ConnectFn, Connector,
+    CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved,
+    Settings, SettingsError, UnknownBind, WrongBackend,
 };
 use crate::token::TokenKey;
 use crate::{backend, engine};
@@ -88,7 +92,11 @@ pub struct RegistryBuilder {
     code: BuilderSettings,
     resolvers: Vec<TenantResolver>,
     work: WorkOptions,
+    migrations: Vec<ToldMigrations>,
 }
+
+/// The migrations of a bind, and the backend that they are for.
+type ToldMigrations = (BackendKind, Arc<dyn KnownMigrations>);
 
 impl RegistryBuilder {
     /// Takes binds and options from `settings`. They replace the settings of an earlier call.
@@ -232,6 +240,62 @@ impl RegistryBuilder {
         self
     }
 
+    /// Tells the registry the migrations of the bind `B`, so that its databases are checked for those that are pending:
+    ///
+    /// - [`Registry::verify`] checks a bind with one database. Pending migrations are a failure, or with
+    ///   `when_pending = "serve"` a warning.
+    /// - The database or schema of a tenant is checked before its first session or query, and again when its engine was
+    ///   closed in between. With `when_pending = "fail"`, which is the default, a tenant with pending migrations is refused
+    ///   with [`AcquireError::PendingMigrations`](crate::AcquireError::PendingMigrations) until they were run. With
+    ///   `"migrate"` they are run first. With `"serve"` no tenant is checked. See [`WhenPending`](crate::WhenPending).
+    ///
+    /// Migrations that were run and that `source` does not have are a warning, or with `when_unknown = "fail"` a failure.
+    /// See [`WhenUnknown`](crate::WhenUnknown).
+    ///
+    /// The check is a read of the table of versions, on a connection of the engine, or of the `migrate_url` if there is one.
+    /// [`Registry::migrate`], [`Registry::migrations`] and [`Registry::create_tenant`] work whatever is pending.
+    ///
+    /// [`build`](Self::build) returns an error if there is no bind of that key, or its URL is for another backend, or its
+    /// migrations are told twice.
+    ///
+    /// ```standalone_crate
+    /// # use diesel::migration::{Migration, MigrationSource};
+    /// # struct Crm;
+    /// # impl MigrationSource<diesel::sqlite::Sqlite> for Crm {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: Crm = Crm;
+    /// use registry_core::{BindSettings, Registry, WhenPending, binds};
+    ///
+    /// binds! { pub Invoices: Sqlite = "crm"; }
+    /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/crm");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+    /// // url = "sqlite:///srv/tenants/{tenant}.db"
+    /// let registry = Registry::builder()
+    ///     .bind("crm", BindSettings::new(url.as_str()).when_pending(WhenPending::Migrate))
+    ///     .migrations::<Invoices>(MIGRATIONS)
+    ///     .build()?;
+    /// let session = registry.tenant("acme")?.session::<Invoices>().await?; // migrated by now
+    /// # drop(session);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn migrations<B: Bind>(
+        mut self,
+        source: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+    ) -> Self {
+        self.migrations.push((B::Connection::KIND, known::<B>(source)));
+        self
+    }
+
     /// Sets how many engines can be open on demand at once, for tenants and by URL. 64 by default. The settings win
     /// over this call.
     ///
@@ -323,7 +387,7 @@ impl RegistryBuilder {
     /// assert_eq!(error.to_string().lines().count(), 2); // each problem has a line
     /// ```
     pub fn build(self) -> Result<Registry, SettingsError> {
-        let Self { settings, code, resolvers, work } = self;
+        let Self { settings, code, resolvers, work, migrations } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolver_binds, bind_defaults, on_demand, token_key, mut problems } =
             resolved;
@@ -334,6 +398,7 @@ impl RegistryBuilder {
             let known: Vec<BindKey> = known.collect();
             let wrong = work.check_keys(&known).err();
             problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
+            problems.extend(wrong_migrations(&migrations, &engines, &known));
         }
         let token_key = token_key.map(TokenKey::from_secret).transpose().unwrap_or_else(|weak| {
             problems.push(Problem::new("token_key", weak.to_string()));
@@ -348,8 +413,36 @@ impl RegistryBuilder {
         });
         let binds = engines.into_iter().map(entry_of).chain(tenant_binds).collect();
         let on_demand = OnDemandEngines::new(on_demand);
-        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, None))
+        let migrations = migrations.into_iter().map(|(_, known)| (known.key(), known));
+        let gate = Gate::new(migrations.collect());
+        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, gate, None))
     }
+}
+
+/// The problems with the migrations that the builder was told. `binds` are all bind keys.
+fn wrong_migrations(
+    told: &[ToldMigrations],
+    engines: &[EngineSettings],
+    binds: &[BindKey],
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (at, (backend, known)) in told.iter().enumerate() {
+        let key = known.key();
+        let mut problem = |message: String| {
+            problems.push(Problem::new(format!("migrations of {:?}", key.as_str()), message));
+        };
+        if !binds.contains(&key) {
+            problem(UnknownBind::new(&key, binds.iter().copied()).to_string());
+        } else if told[..at].iter().any(|(_, before)| before.key() == key) {
+            problem("given twice: put them into one source".to_owned());
+        }
+        let found = engines.iter().find(|engine| engine.key == key);
+        let found = found.map(|engine| engine.url.backend()).filter(|found| found != backend);
+        if let Some(found) = found {
+            problem(WrongBackend { key, expected: *backend, found }.to_string());
+        }
+    }
+    problems
 }
 
 fn entry_of(settings: EngineSettings) -> BindEntry {

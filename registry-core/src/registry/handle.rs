@@ -15,6 +15,7 @@ use crate::token::TokenKey;
 use super::bind_entry::BindEntry;
 use super::bind_table::BindTable;
 use super::closing_state::ClosingState;
+use super::gate::Gate;
 use super::sqlite_copies::SqliteCopies;
 
 /// Every database of a program, found by the models that live in it.
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     pub(super) work_options: WorkOptions,
     /// The key that signs tokens.
     pub(super) token_key: Option<TokenKey>,
+    pub(super) gate: Gate,
     /// Engines that were replaced and still have sessions lent.
     pub(super) replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     pub(super) closing: ClosingState,
@@ -72,6 +74,7 @@ impl Registry {
         on_demand: OnDemandEngines,
         work_options: WorkOptions,
         token_key: Option<TokenKey>,
+        gate: Gate,
         sqlite_copies: Option<SqliteCopies>,
     ) -> Self {
         let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
@@ -83,6 +86,7 @@ impl Registry {
             on_demand,
             work_options,
             token_key,
+            gate,
             replaced: Mutex::default(),
             closing: ClosingState::default(),
             warned_at: Mutex::default(),

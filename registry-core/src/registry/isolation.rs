@@ -94,7 +94,8 @@ impl Registry {
         let on_demand = OnDemandEngines::new(options);
         let (bind_defaults, work) = (self.0.bind_defaults.isolated(), self.0.work_options.clone());
         let token_key = self.0.token_key.clone();
-        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, Some(copies)))
+        let gate = self.0.gate.of_other_registry();
+        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, gate, Some(copies)))
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `reader/` | [`Reader`], a handle for queries that only read |
 //! | `route` | from a caller's request to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
+//! | `gate/` | whether the migrations of a tenant are complete before it is used |
 //! | `tenants/` | [`Tenant`], [`TenantResolver`], and how the engine of a tenant is found |
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
@@ -28,9 +29,10 @@
 //!
 //! # Imports
 //!
-//! Operations import `handle`, and `handle` imports only what its fields are made of. One circle is left, because the
-//! concepts need it: `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`. A resolver gets a [`Tenant`]
-//! with the registry, so that it can query a table of tenants there.
+//! Operations import `handle`, and `handle` imports only what its fields are made of. Two circles are left, because the
+//! concepts need them: `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`, as a resolver gets a [`Tenant`]
+//! with the registry, so that it can query a table of tenants there; and `handle` -> `gate` -> `migrate` -> `handle`, as
+//! the migrations that a registry knows are run on it.
 //!
 //! # Locks and cancellation
 //!
@@ -48,6 +50,7 @@ mod caller;
 mod check;
 mod close;
 mod closing_state;
+mod gate;
 mod handle;
 mod isolation;
 mod locate;

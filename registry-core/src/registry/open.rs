@@ -1,5 +1,6 @@
 //! Opening the engine of a route, for tenants and by URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -63,20 +64,46 @@ impl TargetAlias<'_> {
 }
 
 impl<'r> Route<'r> {
-    /// Finds the engine, or opens it.
+    /// Finds the engine, or opens it, and waits until the migrations of a tenant were checked.
     ///
     /// `within` limits the total wait, measured from `started`; without it, `acquire_timeout` does. The wait ends at
     /// once with [`AcquireError::Closed`] when the registry is closed, even while a resolver is being asked.
     ///
     /// Cancellation: dropping the future gives up the place in the queue for an engine, and the share in the answer of
-    /// a resolver.
+    /// a resolver. A check of migrations goes on.
     pub(crate) async fn open<B: Bind>(
         &self,
         registry: &'r Registry,
         started: Instant,
         within: Option<Duration>,
     ) -> Result<FoundEngine<B::Connection>, AcquireError> {
-        if let Some(found) = self.find::<B>(registry)? {
+        loop {
+            let found = self.open_unchecked::<B>(registry, started, within).await?;
+            let Self::Tenant(tenant) = self else { return Ok(found) };
+            if self.is_gate_open::<B>(registry, &found) {
+                return Ok(found);
+            }
+            let key = self.bind_key::<B>();
+            let engine: Arc<dyn AnyEngine> = Arc::clone(found.engine.engine()) as _;
+            let place = (&engine, found.schema.as_deref());
+            let passing = registry.pass_gate(key, tenant, place, started, within);
+            match registry.0.closing.unless_closed(key, Box::pin(passing)).await {
+                None => return Err(AcquireError::Closed { key }),
+                // The engine was replaced, or closed with its tenant.
+                Some(Err(AcquireError::Closed { .. })) if !registry.is_closed() => {}
+                Some(passed) => return passed.map(|()| found),
+            }
+        }
+    }
+
+    /// Finds the engine, or opens it, whatever the state of its migrations. It waits like [`open`](Self::open).
+    pub(crate) async fn open_unchecked<B: Bind>(
+        &self,
+        registry: &'r Registry,
+        started: Instant,
+        within: Option<Duration>,
+    ) -> Result<FoundEngine<B::Connection>, AcquireError> {
+        if let Some(found) = self.find_unchecked::<B>(registry)? {
             return Ok(found);
         }
         let key = self.bind_key::<B>();
@@ -94,7 +121,7 @@ impl<'r> Route<'r> {
     ) -> Result<FoundEngine<B::Connection>, AcquireError> {
         loop {
             // 1. Is it open? Another caller may have opened it since this one looked.
-            if let Some(found) = self.find::<B>(registry)? {
+            if let Some(found) = self.find_unchecked::<B>(registry)? {
                 return Ok(found);
             }
             // 2. Which engine is it? This may call a resolver. Concurrent callers share one call (single flight).
@@ -189,7 +216,7 @@ pub(super) fn identity_for_settings<B: Bind>(
     let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend(key, B::Connection::KIND, settings.url.backend())?;
-    if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
+    if settings.has_tenants() {
         return Err(AcquireError::NoTenant { key });
     }
     Ok(EngineIdentity::new(settings))

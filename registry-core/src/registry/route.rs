@@ -51,8 +51,32 @@ impl<C: Backend> FoundEngine<C> {
 }
 
 impl Route<'_> {
-    /// The engine, if it is open. `None` means that it has to be opened on demand.
+    /// The engine, if it is open and its database may be used. `None` means that it has to be opened on demand, or that
+    /// the migrations of the tenant have to be checked: [`open`](Self::open) does both.
     pub(crate) fn find<B: Bind>(
+        &self,
+        registry: &Registry,
+    ) -> Result<Option<FoundEngine<B::Connection>>, AcquireError> {
+        let found = self.find_unchecked::<B>(registry)?;
+        Ok(found.filter(|found| self.is_gate_open::<B>(registry, found)))
+    }
+
+    /// Whether the database, or the schema, may be used without a check of its migrations.
+    pub(super) fn is_gate_open<B: Bind>(
+        &self,
+        registry: &Registry,
+        FoundEngine { engine, schema }: &FoundEngine<B::Connection>,
+    ) -> bool {
+        match self {
+            Self::Tenant(_) => {
+                registry.0.gate.is_open(bind::key_of::<B>(), &**engine, schema.as_deref())
+            }
+            _ => true,
+        }
+    }
+
+    /// The engine, if it is open, whatever the state of its migrations. `None` means that it has to be opened on demand.
+    pub(crate) fn find_unchecked<B: Bind>(
         &self,
         registry: &Registry,
     ) -> Result<Option<FoundEngine<B::Connection>>, AcquireError> {

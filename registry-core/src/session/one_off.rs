@@ -124,7 +124,7 @@ fn one_off_settings<B: Bind>(settings: BindSettings) -> Result<EngineSettings, A
         Some(engine) if resolved.problems.is_empty() => engine,
         _ => return Err(settings_error(key, SettingsError::from_problems(resolved.problems))),
     };
-    if engine.url.is_per_tenant() || engine.tenant_schema.is_some() {
+    if engine.has_tenants() {
         return Err(AcquireError::NoTenant { key });
     }
     Ok(engine)

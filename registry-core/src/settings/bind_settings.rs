@@ -7,7 +7,8 @@ use secrecy::SecretString;
 
 use super::keys::BackendKind;
 use super::options::{
-    PartialOptions, Pem, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind, for_each_option,
+    PartialOptions, Pem, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind, WhenPending,
+    WhenUnknown, for_each_option,
 };
 use super::url::{DatabaseUrl, InvalidUrl};
 

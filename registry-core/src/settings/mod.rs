@@ -144,7 +144,9 @@ pub use keys::WrongKeys;
 pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
 pub use options::Pem;
 #[doc(no_inline)]
-pub use options::{EngineOptions, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind};
+pub use options::{
+    EngineOptions, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind, WhenPending, WhenUnknown,
+};
 #[doc(no_inline)]
 pub use role::Role;
 #[doc(no_inline)]

@@ -24,7 +24,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// |---|---|
 /// | `400 Bad Request` | the cursor of a page is invalid ([`InvalidCursor`]) |
 /// | `404 Not Found` | the tenant is unknown or its name is invalid, a query found no row (Diesel's `NotFound`), or there is no such page ([`InvalidPage`]) |
-/// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a connection was lost while a query ran on it, a serialization failure |
+/// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a connection was lost while a query ran on it, a serialization failure; or the tenant is not served until its migrations are run |
 /// | `500 Internal Server Error` | everything else |
 ///
 /// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns
@@ -147,6 +147,10 @@ fn status_of_acquire_error(error: &AcquireError) -> StatusCode {
     match error {
         error if error.is_of_unknown_tenant() => StatusCode::NOT_FOUND,
         AcquireError::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        // The database of the tenant is not ready for this program yet. Others are.
+        AcquireError::PendingMigrations { .. }
+        | AcquireError::UnknownMigrations { .. }
+        | AcquireError::Migrations { .. } => StatusCode::SERVICE_UNAVAILABLE,
         // Broader than `is_transient`: a server that refuses the connection because it is being set up, or is out of
         // disk, is down as far as a client is concerned.
         AcquireError::Connect { source, .. }

@@ -101,7 +101,9 @@ pub(crate) async fn connect<B: Bind>(
     let started = Instant::now();
     // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
     let (engine, connection) = loop {
-        let found = route.open::<B>(registry, started, None).await.map_err(not_found)?;
+        // Not through the gate, which may be closed until this has run.
+        let opening = route.open_unchecked::<B>(registry, started, None);
+        let found = opening.await.map_err(not_found)?;
         let engine = Arc::clone(found.engine.engine());
         let settings = engine.settings();
         if settings.is_isolated && purpose == Purpose::Change {

@@ -1,6 +1,7 @@
 //! The migrations of a bind for callers that do not know its type.
 
 use std::fmt::{self, Write};
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::MigrateError;
 use super::migrations::Migrations;
+use super::on_engine::{OpenDatabase, run_on, status_on};
 use super::options::MigrateOptions;
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
@@ -20,6 +22,7 @@ use super::{Change, DieselBackend};
 use crate::backend::Backend;
 use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
+use crate::engine::WriteRequest;
 use crate::registry::handle::Registry;
 #[cfg(feature = "cli")]
 use crate::registry::provision::{CreateTenantError, DropTenantError};
@@ -110,17 +113,34 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         registry: &Registry,
         tenant: &str,
     ) -> BoxFuture<'static, Result<(), DropTenantError>>;
+
+    /// What [`Migrations::status`] returns, on an engine that is open already.
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>>;
+
+    /// What [`Migrations::run`] does, on an engine that is open already.
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
 }
 
 /// The migrations of a program for the bind `B`.
+#[track_caller]
 pub(crate) fn known<B: Bind>(
     source: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Arc<dyn KnownMigrations> {
-    Arc::new(Known::<B> { source: SharedSource::new(source) })
+    Arc::new(Known::<B> { source: SharedSource::new(source), place: Location::caller() })
 }
 
 struct Known<B: Bind> {
     source: SharedSource<B::Connection>,
+    /// The place in the program that gave them.
+    place: &'static Location<'static>,
 }
 
 impl<B: Bind> Known<B> {
@@ -200,6 +220,23 @@ impl<B: Bind> KnownMigrations for Known<B> {
     ) -> BoxFuture<'static, Result<(), DropTenantError>> {
         let (registry, tenant) = (registry.clone(), tenant.to_owned());
         async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
+    }
+
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
+        status_on::<B>(registry, database, self.source.clone())
+    }
+
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
+        let write = WriteRequest { unit: None, place: self.place };
+        run_on::<B>(registry, database, self.source.clone(), write)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `mod` | [`Registry::migrate`] and [`Registry::migrations`], and both of a tenant |
 //! | `migrations` | [`Migrations`]: what can be done with the migrations of a bind |
 //! | `known` | [`KnownMigrations`]: the same for callers that do not know the type of the bind |
+//! | `on_engine` | the same on an engine that is open already |
 //! | `source`, `set`, `rust`, `options` | the inputs: the migrations of the program, in SQL and in Rust, and how a change waits |
 //! | `connection` | from a bind to the connection that migrations run on |
 //! | `run` | a change on that connection, under the lock, in a thread where it may block |
@@ -27,6 +28,7 @@ mod error;
 mod files;
 mod known;
 mod migrations;
+mod on_engine;
 mod options;
 mod plan;
 mod report;
@@ -41,6 +43,7 @@ pub(super) use connection::{MigrationConnection, Purpose, connect};
 pub use error::MigrateError;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;
+pub(super) use on_engine::OpenDatabase;
 pub(crate) use options::MigrateOptions;
 pub use plan::{MigrationPlan, PlannedMigration};
 pub use report::MigrateReport;

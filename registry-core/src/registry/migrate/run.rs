@@ -95,7 +95,12 @@ pub(super) async fn make_change<C: Backend>(
     let work = move || {
         // Released in this order, after the change.
         let _held = (enforcing, turn, lock);
-        connection.run(|connection| run(connection, &engine, task, limits, &files))
+        let reverts = matches!(task.change, Change::Revert(_) | Change::Redo);
+        let changed = connection.run(|connection| run(connection, &engine, task, limits, &files));
+        if reverts {
+            engine.checked_migrations().forget_all();
+        }
+        changed
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
 }

@@ -110,6 +110,7 @@ impl Registry {
                     namespace::create(&operation, settings, namespace, migrations).await
                 }
             };
+            operation.forget_checked_migrations();
             if created.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was created");
             }
@@ -179,6 +180,7 @@ impl Registry {
                     namespace::remove(&operation, settings, namespace).await
                 }
             };
+            operation.forget_checked_migrations();
             if dropped.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was dropped");
             }

@@ -115,8 +115,19 @@ impl<B: Bind> TenantOperation<B> {
     pub(super) fn is_held_by_caller(&self) -> bool {
         let is_own =
             matches!(self.registry.0.binds.bind::<B>(), Some(BindEntry::DatabasePerTenant(_)));
-        let found = Route::Tenant(&self.tenant).find::<B>(&self.registry);
+        let found = Route::Tenant(&self.tenant).find_unchecked::<B>(&self.registry);
         is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
+    }
+
+    /// Forgets that the migrations in the tenant's schema were complete. (The engine of a database that was dropped is
+    /// closed, and a new one knows nothing of it.)
+    pub(super) fn forget_checked_migrations(&self) {
+        if let Some(BindEntry::SchemaPerTenant { engine, schema }) =
+            self.registry.0.binds.bind::<B>()
+            && let Ok(schema) = self.tenant.schema_name(self.key, schema)
+        {
+            engine.current().checked_migrations().forget_schema(&schema);
+        }
     }
 
     /// Closes the tenant's own engine, and waits until its sessions are returned, for `acquire_timeout` at most. (With a

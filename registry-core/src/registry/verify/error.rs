@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::cause::{Chain, DriverError};
-use crate::engine::AcquireError;
+use crate::engine::{AcquireError, MigrationNames};
+use crate::registry::migrate::MigrateError;
 use crate::settings::{BindKey, UnknownBind, WrongBackend};
 
 /// Everything that [`Registry::verify`](crate::Registry::verify) found wrong.
@@ -95,5 +96,38 @@ pub enum VerifyFailure {
         /// Why the check failed.
         #[source]
         source: DriverError,
+    },
+
+    /// Migrations of the program, which the [builder](crate::RegistryBuilder::migrations) was told, were not run on the
+    /// database. With `when_pending = "serve"`, this is a warning.
+    #[error("bind `{key}`: pending migrations ({}): run them before", MigrationNames(migrations))]
+    PendingMigrations {
+        /// The bind key.
+        key: BindKey,
+        /// The names of the migrations, in the order in which they are run.
+        migrations: Vec<String>,
+    },
+
+    /// Migrations were run on the database that the program does not have. A warning, unless the bind has
+    /// `when_unknown = "fail"`.
+    #[error(
+        "bind `{key}`: migrations were run that the program does not have ({})",
+        MigrationNames(migrations)
+    )]
+    UnknownMigrations {
+        /// The bind key.
+        key: BindKey,
+        /// The names of the migrations, or their versions where no name is recorded.
+        migrations: Vec<String>,
+    },
+
+    /// It could not be read which migrations were run.
+    #[error("bind `{key}`: its migrations could not be checked")]
+    Migrations {
+        /// The bind key.
+        key: BindKey,
+        /// Why.
+        #[source]
+        source: MigrateError,
     },
 }

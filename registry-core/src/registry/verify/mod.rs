@@ -10,8 +10,10 @@ use super::handle::Registry;
 use crate::bind::BoundItem;
 use crate::engine::{AnyEngine, CheckFailure, ReplicaCheck};
 use crate::settings::{BindKey, EngineSettings, WrongBackend};
+use migrations::check_migrations;
 
 mod error;
+mod migrations;
 
 pub use error::{VerifyError, VerifyFailure};
 
@@ -23,6 +25,11 @@ impl Registry {
     /// settings: whether the settings have its bind, and whether the bind's URL has its backend. A bind with `required
     /// = false` that cannot be reached is a warning, in the report and in the log. Binds with a database for each
     /// tenant are not connected to.
+    ///
+    /// It also compares the migrations that [`RegistryBuilder::migrations`](crate::RegistryBuilder::migrations) was told
+    /// with those that were run on the binds with one database. Pending ones are a failure, or with
+    /// `when_pending = "serve"` a warning. Those that the program does not have are a warning, or with
+    /// `when_unknown = "fail"` a failure. Tenants are checked when they are first used, and not here.
     ///
     /// It waits for `acquire_timeout` (30 s by default) and `check_timeout` (1 s) at most. Dropping the future stops it.
     ///
@@ -98,6 +105,19 @@ impl Registry {
                     bind = %settings.key,
                     error = &failure as &dyn Error,
                     "a replica cannot be used, or not for all reads"
+                );
+                report.warnings.push(failure);
+            }
+        }
+        for (key, failure, is_failure) in check_migrations(self, &report.answered).await {
+            if is_failure {
+                failures.push(failure);
+            } else {
+                tracing::warn!(
+                    target: "registry",
+                    bind = %key,
+                    error = &failure as &dyn Error,
+                    "the migrations of a bind are not those of the program"
                 );
                 report.warnings.push(failure);
             }

@@ -44,6 +44,8 @@ pub(crate) struct BindDefaults {
 pub(super) struct OwnSettings {
     pub(super) options: OptionLayer,
     pub(super) required: Option<Written<bool>>,
+    /// Whether the bind has a database or schema for each tenant.
+    pub(super) has_tenants: bool,
 }
 
 impl BindDefaults {
@@ -54,7 +56,7 @@ impl BindDefaults {
         key: BindKey,
         bind: BindSettings,
     ) -> Result<EngineSettings, SettingsError> {
-        match self.tenant_engine_settings(key, bind)? {
+        match self.inherited(key, bind, false)? {
             engine if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
                 let message = "in test isolation, only the binds of the settings have copies";
                 Err(SettingsError::from_problem(&call_place(key), message))
@@ -70,13 +72,27 @@ impl BindDefaults {
         key: BindKey,
         bind: BindSettings,
     ) -> Result<EngineSettings, SettingsError> {
+        self.inherited(key, bind, true)
+    }
+
+    fn inherited(
+        &self,
+        key: BindKey,
+        bind: BindSettings,
+        is_of_tenant: bool,
+    ) -> Result<EngineSettings, SettingsError> {
         let mut draft = BindDraft::from_code(bind, &call_place(key));
         let own = self.own.get(&key).cloned().unwrap_or_default();
         let upper = std::mem::replace(&mut draft.options, own.options);
-        draft.options.overlay(upper);
+        draft.options.overlay(upper.clone());
         draft.required = draft.required.or(own.required);
         let mut problems = Vec::new();
-        match self.inherit(key, &draft, Path::new(""), &mut problems) {
+        let engine = self.inherit(key, &draft, Path::new(""), &mut problems);
+        if let Some(engine) = &engine {
+            let has_tenants = is_of_tenant || own.has_tenants || engine.has_tenants();
+            tenants::check_migrations(&upper, &engine.options, has_tenants, &mut problems);
+        }
+        match engine {
             Some(engine) if problems.is_empty() => {
                 let is_in_transaction =
                     self.is_isolated && engine.url.backend() != BackendKind::Sqlite;

@@ -49,6 +49,11 @@ impl EngineSettings {
         self.migrate_url.as_ref().unwrap_or(&self.url)
     }
 
+    /// Whether there is a database or schema for each tenant.
+    pub(crate) fn has_tenants(&self) -> bool {
+        self.url.is_per_tenant() || self.tenant_schema.is_some()
+    }
+
     /// The settings with the name of a tenant in place of `{tenant}` in each URL, of the replicas, too.
     pub(crate) fn for_tenant(&self, name: &str) -> Result<Self, TenantUrlError> {
         let replicas = self.replicas.iter().map(|ReplicaSettings { settings, weight }| {

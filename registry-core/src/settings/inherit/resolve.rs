@@ -20,7 +20,7 @@ use crate::settings::parse::near_miss;
 use crate::settings::sources::Settings;
 use crate::settings::validate::ranges;
 use crate::settings::validate::url::CheckUrl;
-use crate::settings::validate::{backend_support, connector};
+use crate::settings::validate::{backend_support, connector, tenants};
 
 /// Everything that the registry's builder was given, except for the settings.
 #[derive(Debug, Clone, Default)]
@@ -144,11 +144,14 @@ pub(in crate::settings) fn resolve_with(
     let mut engines = Vec::new();
     let mut urls = Vec::new();
     for (key, (draft, folder)) in binds {
-        if let Some(engine) = bind_defaults.inherit(key, &draft, folder, &mut problems) {
+        let engine = bind_defaults.inherit(key, &draft, folder, &mut problems);
+        let has_tenants = engine.as_ref().is_some_and(EngineSettings::has_tenants);
+        if let Some(engine) = engine {
+            tenants::check_migrations(&draft.options, &engine.options, has_tenants, &mut problems);
             urls.push(engine.url.clone());
             engines.push(engine);
         }
-        let own = OwnSettings { options: draft.options, required: draft.required };
+        let own = OwnSettings { options: draft.options, required: draft.required, has_tenants };
         bind_defaults.own.insert(key, own);
     }
     backend_support::check_general(&bind_defaults.general, &urls, &mut problems);

@@ -214,6 +214,18 @@ macro_rules! for_each_option {
             /// Without replicas, readers may use as many connections as `max_connections`.
             max_reads_on_primary: Share = Share::percent(50),
             set(share: impl Into<Share>) share.into();
+
+            /// What happens to a database on which migrations of the program are pending, if
+            /// [`RegistryBuilder::migrations`](crate::RegistryBuilder::migrations) was told them. `Fail` by default:
+            /// [`verify`](crate::Registry::verify) fails, and a tenant is refused.
+            when_pending: WhenPending = WhenPending::Fail,
+            set(value: WhenPending) value;
+
+            /// What happens to a database on which migrations were run that the program does not have, if
+            /// [`RegistryBuilder::migrations`](crate::RegistryBuilder::migrations) was told those that it has. `Warn` by
+            /// default.
+            when_unknown: WhenUnknown = WhenUnknown::Warn,
+            set(value: WhenUnknown) value;
         }
     };
 }

@@ -6,7 +6,7 @@
 //! | this file | [`EngineOptions`], and [`PartialOptions`]: the same options, each of which can be missing |
 //! | [`layer`] | options with the places where they were written, and which layer wins |
 //! | [`shown`] | how options look in `Debug` and when they are serialized |
-//! | [`pooler`], [`reset_on_return`], [`synchronous`], [`pem`], [`when_behind`], [`share`] | the types of some options |
+//! | [`pooler`], [`reset_on_return`], [`synchronous`], [`pem`], [`when_behind`], [`share`], [`when_pending`], [`when_unknown`] | the types of some options |
 
 mod layer;
 mod list;
@@ -17,6 +17,8 @@ mod share;
 mod shown;
 mod synchronous;
 mod when_behind;
+mod when_pending;
+mod when_unknown;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub use reset_on_return::ResetOnReturn;
 pub use share::Share;
 pub use synchronous::Synchronous;
 pub use when_behind::WhenBehind;
+pub use when_pending::WhenPending;
+pub use when_unknown::WhenUnknown;
 
 /// Declares [`EngineOptions`] and [`PartialOptions`] from the list of options.
 macro_rules! declare_options {

@@ -13,6 +13,8 @@ use super::reset_on_return::ResetOnReturn;
 use super::share::Share;
 use super::synchronous::Synchronous;
 use super::when_behind::WhenBehind;
+use super::when_pending::WhenPending;
+use super::when_unknown::WhenUnknown;
 
 /// The value of an option, as `Debug` shows it.
 pub(super) struct Shown<'a, T>(pub(super) &'a T);
@@ -50,6 +52,8 @@ impl ShowOption for Synchronous {}
 impl ShowOption for Pem {}
 impl ShowOption for WhenBehind {}
 impl ShowOption for Share {}
+impl ShowOption for WhenPending {}
+impl ShowOption for WhenUnknown {}
 
 impl ShowOption for PathBuf {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -38,6 +38,8 @@ fn defaults_are_those_that_the_documentation_promises() {
             "wait_for_replica": "1s",
             "probe_interval": "1s",
             "max_reads_on_primary": "50%",
+            "when_pending": "fail",
+            "when_unknown": "warn",
         })
     );
     let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
@@ -96,6 +98,8 @@ fn every_option_can_be_read() {
             "-----BEGIN CERTIFICATE-----",
             "wait",
             "50%",
+            "migrate",
+            "warn",
         ];
         let mut partial = PartialOptions::default();
         let read = candidates

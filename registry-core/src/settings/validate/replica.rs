@@ -6,14 +6,16 @@ use crate::settings::options::OptionLayer;
 use crate::settings::parse::draft::BindDraft;
 use crate::settings::url::{DatabaseUrl, TENANT_PLACEHOLDER};
 
-/// The options for the reads of a bind as a whole, whichever server they go to.
-pub(in crate::settings) const OPTIONS_OF_THE_BIND: [&str; 6] = [
+/// The options of a bind as a whole, whichever server its reads go to.
+pub(in crate::settings) const OPTIONS_OF_THE_BIND: [&str; 8] = [
     "max_lag",
     "max_lag_bytes",
     "when_behind",
     "wait_for_replica",
     "probe_interval",
     "max_reads_on_primary",
+    "when_pending",
+    "when_unknown",
 ];
 
 /// Reports what a bind has and its replicas do not.

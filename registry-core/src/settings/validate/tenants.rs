@@ -1,8 +1,10 @@
-//! The settings of a bind for its tenants: `tenant_schema` and `tenant_setting`.
+//! The settings of a bind for its tenants: `tenant_schema`, `tenant_setting`, and what happens to their migrations.
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
-use crate::settings::options::{EngineOptions, OptionLayers};
+use crate::settings::options::{
+    EngineOptions, OptionLayer, OptionLayers, WhenPending, WhenUnknown,
+};
 use crate::settings::parse::draft::Written;
 use crate::settings::url::{DatabaseUrl, TENANT_PLACEHOLDER};
 
@@ -41,5 +43,38 @@ pub(super) fn check_setting(options: &EngineOptions, layers: &OptionLayers<'_>) 
             "the name of a setting of your own is two words with a dot between them, such as \
              \"app.tenant\"",
         )),
+    }
+}
+
+/// Reports a bind's own `when_pending` and `when_unknown` that it cannot honour. `options` are the merged ones.
+///
+/// Options for every engine are not reported: they are for the binds that can honour them.
+pub(in crate::settings) fn check_migrations(
+    own: &OptionLayer,
+    options: &EngineOptions,
+    has_tenants: bool,
+    problems: &mut Vec<Problem>,
+) {
+    let mut problem = |name: &str, message: &str| {
+        let place = own.place(name).unwrap_or(name);
+        problems.push(Problem::new(place, message));
+    };
+    let own = &own.options;
+    if !has_tenants && own.when_pending == Some(WhenPending::Migrate) {
+        problem(
+            "when_pending",
+            "\"migrate\" is for binds with a database or schema for each tenant: a bind with one database is \
+             migrated by `registry.migrate`",
+        );
+    }
+    if has_tenants
+        && options.when_pending == WhenPending::Serve
+        && own.when_unknown == Some(WhenUnknown::Fail)
+    {
+        problem(
+            "when_unknown",
+            "with `when_pending = \"serve\"` the databases of tenants are not asked for their migrations, so none is \
+             found to be unknown",
+        );
     }
 }
