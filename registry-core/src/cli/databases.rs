@@ -38,7 +38,8 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// The databases of a registry.
+    /// The databases of a registry, with the migrations that its builder was told
+    /// ([`RegistryBuilder::migrations`](crate::RegistryBuilder::migrations)).
     #[track_caller]
     pub fn new(registry: &Registry) -> Self {
         Self {
@@ -51,9 +52,10 @@ impl Databases {
         }
     }
 
-    /// The migrations of a bind. Binds are migrated in the order in which their migrations are named here.
+    /// The migrations of a bind. Binds are migrated in the order in which their migrations are named here, and after them
+    /// those whose migrations only the registry's builder was told, in the order of their keys.
     ///
-    /// If they are named twice for one bind, the last ones count.
+    /// If they are named twice for one bind, the last ones count, and those that are named here before those of the builder.
     pub fn migrations<B: Bind>(
         mut self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
@@ -115,7 +117,12 @@ impl Databases {
         output.finish(exit).into()
     }
 
-    async fn dispatch(self, output: &Output, command: DatabaseSubcommand) -> Outcome {
+    async fn dispatch(mut self, output: &Output, command: DatabaseSubcommand) -> Outcome {
+        for known in self.registry.known_migrations() {
+            if self.migrations.iter().all(|named| named.key() != known.key()) {
+                self.migrations.push(Arc::clone(known));
+            }
+        }
         match command {
             DatabaseSubcommand::Status(arguments) => status::run(&self, output, &arguments).await,
             DatabaseSubcommand::Migrate(arguments) => migrate::run(&self, output, &arguments).await,
