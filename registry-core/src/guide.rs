@@ -45,6 +45,10 @@ pub mod testing {}
 pub mod migrations {}
 
 #[doc = include_str!("../docs/links.md")]
+#[doc = include_str!("../docs/guide/command-line.md")]
+pub mod command_line {}
+
+#[doc = include_str!("../docs/links.md")]
 #[doc = include_str!("../docs/guide/replicas.md")]
 pub mod replicas {}
 

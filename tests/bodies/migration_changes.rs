@@ -410,3 +410,25 @@ async fn migrations_of_a_tenant_name_it() {
     let error = registry.migrations::<Main>(Steps(vec![ITEMS])).revert(1).await;
     assert!(matches!(error, Err(MigrateError::NoTenant { .. })), "{error:?}");
 }
+
+#[tokio::test]
+async fn binds_that_share_the_engine_of_a_tenant_keep_their_own_migrations() {
+    let url = super::tenants(["acme"]);
+    let builder = Registry::builder().bind("default", url.as_str()).bind("logging", url.as_str());
+    let registry = builder.build().expect("good settings");
+    let tenant = registry.tenant("acme").expect("a good name");
+    let main = tenant.migrations::<Main>(Steps(vec![ITEMS]));
+    let logging = tenant.migrations::<Logging>(Steps(vec![LOGS]));
+    assert_eq!(main.run().await.expect("it runs").key, "default");
+    assert_eq!(logging.run().await.expect("it runs").key, "logging");
+    assert_eq!(registry.status().on_demand.engines.len(), 1, "the URL is the same");
+    for (status, name) in [
+        (main.status().await.expect("known"), ITEMS.name),
+        (logging.status().await.expect("known"), LOGS.name),
+    ] {
+        assert_eq!(status.migrations.len(), 1, "{status}");
+        assert_eq!(status.migrations[0].name.as_deref(), Some(name));
+    }
+    assert_eq!(main.revert(5).await.expect("it is reverted").reverted, [ITEMS.name]);
+    assert_eq!(logging.revert(5).await.expect("it is reverted").reverted, [LOGS.name]);
+}

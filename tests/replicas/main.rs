@@ -16,6 +16,8 @@ mod clusters;
 mod foreign;
 mod hosts;
 mod load;
+#[cfg(feature = "metrics")]
+mod meters;
 mod poolers;
 mod promised;
 mod shared_sessions;

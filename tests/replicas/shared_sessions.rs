@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
-use futures_util::{FutureExt, poll};
+use futures_util::poll;
 use registry_core::{Registry, RunQueryDsl, Session};
 use tokio::join;
 
@@ -70,42 +70,4 @@ async fn each_scope_reads_what_it_has_written_on_a_shared_session() {
             assert_eq!(found(3).await, 1);
         })
         .await;
-    // Begun in the scope, and not awaited to its end.
-    let gate = Gate::closed(registry).await;
-    registry
-        .scope(async {
-            assert!(insert_behind_gate(&session, 4).now_or_never().is_none());
-            tokio::spawn(gate.open()).await.expect("no panic");
-            while rig.rows_on_primary(4) == 0 {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(found(4).await, 1);
-        })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn statement_that_is_begun_before_a_scope_and_given_up_in_it_may_be_a_write_of_it() {
-    let rig = Rig::with(1, |bind| bind.max_lag(None)).await;
-    rig.pause_all();
-    let session = rig.registry.session::<Main>().await.expect("a session");
-    let gate = Gate::closed(&rig.registry).await;
-    let mut begun = Box::pin(async move { insert_behind_gate(&session, 1).await });
-    assert!(poll!(&mut begun).is_pending());
-    rig.registry
-        .scope(async {
-            drop(begun); // and the session in it
-            let seen = read(&rig.reader(), 1).await.expect("a server answers");
-            assert_eq!(seen.port, rig.real_port(0));
-        })
-        .await;
-    gate.open().await;
-}
-
-impl Rig {
-    fn rows_on_primary(&self, id: i64) -> i64 {
-        let query = format!("SELECT count(*) FROM pairs WHERE id = {id}");
-        let count = tokio::task::block_in_place(|| self.cluster.node(0).value(&self.url, &query));
-        count.expect("an answer").map_or(0, |count| count.parse().expect("a number"))
-    }
 }

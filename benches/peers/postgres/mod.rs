@@ -43,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
         pooled::case(),
         readers::case("reader-1", 1),
         readers::case("reader-64", MANY),
+        readers::slow_case(),
     ]
 }
 

@@ -13,7 +13,7 @@ const END: &str = "<!-- end -->";
 /// The tables, each with its heading and the cases that are its columns.
 const TABLES: [(&str, &[&str]); 6] = [
     ("PostgreSQL", &["acquire-1", "acquire-64", "row-1", "row-64", "routed-1", "routed-64"]),
-    ("PostgreSQL, readers", &["reader-1", "reader-64"]),
+    ("PostgreSQL, readers", &["reader-1", "reader-64", "reader-slow-64"]),
     ("PostgreSQL, pipelines and poolers", &["pipeline-10", "pooled-1"]),
     ("MariaDB", &["my-read-1", "my-read-64", "my-write-64"]),
     ("SQLite", &["lite-read-1", "lite-read-64", "lite-write-1", "lite-write-64", "lite-mixed-64"]),

@@ -137,14 +137,6 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Counts a write for the scope of the calling task, such as the end of a transaction in which something was written
-    /// elsewhere.
-    pub(crate) fn note_write(&self) {
-        if let Some(watch) = self.watch() {
-            watch.note_possible_write(|| false);
-        }
-    }
-
     /// Whether something may have been written on this connection.
     pub(crate) fn may_have_written(&self) -> bool {
         self.watch().is_none_or(|watch| watch.may_have_written())

@@ -80,9 +80,7 @@ pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
-pub(crate) use migrate::{
-    Change, DieselBackend, KnownMigrations, MigrateOptions, MigrationsDigest, known,
-};
+pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
 };

@@ -40,6 +40,25 @@ fn variable_that_nearly_names_a_bind_is_warned_of() {
 }
 
 #[test]
+fn variable_with_one_underscore_where_two_belong_is_warned_of() {
+    let variables = [
+        ("ANALYTICS_DATABASE_MAX_CONNECTIONS", "ANALYTICS__MAX_CONNECTIONS"),
+        ("DATABASE_BINDS_REPORTS_REPLICAS", "REPORTS__REPLICAS"),
+        ("DATABASE_OPTIONS_MAX_LAG", ""),
+        ("DATABASE_TOKEN_KEY", ""),
+    ];
+    let value = "postgres://app:zauber@h/db";
+    let seen = warnings(TOML, &variables.map(|(name, _)| (name, value)));
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    for (event, (name, of_bind)) in seen.iter().zip(variables) {
+        assert!(event.contains("its name has one underscore where two belong"), "{event}");
+        assert!(event.contains(&format!("variable=\"{name}\" meant=\"DATABASE__")), "{event}");
+        assert!(of_bind.is_empty() || event.contains(&format!("__BINDS__{of_bind}\"")), "{event}");
+        assert!(!event.contains("zauber"), "{event}");
+    }
+}
+
+#[test]
 fn variables_of_other_programs_are_not_warned_of() {
     let others = [
         "TEST_DATABASE_URL",
@@ -48,6 +67,9 @@ fn variables_of_other_programs_are_not_warned_of() {
         "BILLING_DATABASE_URL",
         "ANALYTICS_DATABASE_URL",
         "DATABASE_URL",
+        "BILLING_DATABASE_REPLICAS",
+        "DATABASE_NAME",
+        "DATABASE_PASSWORD",
     ];
     let variables: Vec<_> = others.iter().map(|name| (*name, "sqlite::memory:")).collect();
     assert_eq!(warnings(TOML, &variables), [""; 0]);
@@ -71,4 +93,22 @@ fn misspelt_table_without_the_right_one_is_an_error() {
     let settings = Settings::from_toml("[databse]\nurl = 'sqlite::memory:'").expect("TOML");
     let error = Registry::from_settings(settings).expect_err("there is no database").to_string();
     assert!(error.contains("databse: unknown; did you mean the table `database`?"), "{error}");
+}
+
+#[test]
+fn max_lag_that_probes_cannot_tell_is_warned_of() {
+    let replicas = |options: &str| {
+        warnings(
+            &format!(
+                "[database]\nurl = 'postgres://app:zauber@one/db'\n\
+                 replicas = ['postgres://two/db', 'postgres://three/db']\n{options}"
+            ),
+            &[],
+        )
+    };
+    assert_eq!(replicas("options.max_lag = '1s'"), [""; 0]);
+    assert_eq!(replicas("options.max_lag = 'none'\noptions.probe_interval = '1m'"), [""; 0]);
+    let [event] = &replicas("options.max_lag = '900ms'")[..] else { panic!("one warning") };
+    assert!(event.contains("the replicas get few reads"), "{event}");
+    assert!(event.contains("bind=default max_lag=900ms probe_interval=1s"), "{event}");
 }

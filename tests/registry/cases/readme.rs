@@ -30,7 +30,9 @@ fn written(default: &Value) -> String {
     match default {
         Value::Null => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::String(word) if ["auto", "full", "primary"].contains(&word.as_str()) => {
+        Value::String(word)
+            if ["auto", "full", "primary", "fail", "warn"].contains(&word.as_str()) =>
+        {
             format!("`\"{word}\"`")
         }
         Value::String(duration) => {

@@ -227,7 +227,8 @@ mod on {
             .increment(1);
     }
 
-    /// Records what is known of a replica: whether it answers, and its lag.
+    /// Records what is known of a replica: whether it answers, and its lag. A lag that is not known must not look like the
+    /// last one that was.
     pub(in crate::engine) fn note_replica(
         key: BindKey,
         host: &str,
@@ -236,9 +237,8 @@ mod on {
     ) {
         let labels = || [("bind", key.to_string()), ("replica", host.to_owned())];
         gauge!("registry_replica_up", &labels()).set(if up { 1.0 } else { 0.0 });
-        if let Some(lag) = lag {
-            gauge!("registry_replica_lag_seconds", &labels()).set(lag.as_secs_f64());
-        }
+        let lag = lag.map_or(f64::NAN, |lag| lag.as_secs_f64());
+        gauge!("registry_replica_lag_seconds", &labels()).set(lag);
     }
 
     pub(in crate::engine) fn note_wait_for_replica(key: BindKey, waited: Duration) {

@@ -190,9 +190,9 @@ impl ConnectionWatch {
         self.writes.note_position(position);
     }
 
-    /// Counts a write for the scopes that have used the connection, unless `only_reads` says that the statement writes
-    /// nothing.
-    pub(in crate::engine) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
+    /// Counts a write for the scope of the task, and for others that have a mark of the connection, unless `only_reads` says
+    /// that the statement writes nothing.
+    pub(super) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
         self.writes.note_possible_write(only_reads);
     }
 

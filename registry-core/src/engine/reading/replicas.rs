@@ -119,6 +119,9 @@ impl<C: Backend> Replicas<C> {
         {
             member.removed.set();
             member.engine.begin_close();
+            if !members.iter().any(|other| other.name() == member.name()) {
+                meters::note_replica(self.settings.key, &member.name(), None, false);
+            }
         }
         if self.closing.is_set() {
             members.iter().for_each(|member| member.engine.begin_close());

@@ -98,6 +98,20 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         tenant: Option<&Tenant>,
     ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>>;
 
+    /// What [`Migrations::status`] returns, on an engine that is open already.
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>>;
+
+    /// What [`Migrations::run`] does, on an engine that is open already.
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
+
     /// As [`Registry::create_tenant`].
     #[cfg(feature = "cli")]
     fn create_tenant(
@@ -113,20 +127,6 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         registry: &Registry,
         tenant: &str,
     ) -> BoxFuture<'static, Result<(), DropTenantError>>;
-
-    /// What [`Migrations::status`] returns, on an engine that is open already.
-    fn status_on(
-        &self,
-        registry: &Registry,
-        database: OpenDatabase,
-    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>>;
-
-    /// What [`Migrations::run`] does, on an engine that is open already.
-    fn run_on(
-        &self,
-        registry: &Registry,
-        database: OpenDatabase,
-    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
 }
 
 /// The migrations of a program for the bind `B`.
@@ -201,6 +201,23 @@ impl<B: Bind> KnownMigrations for Known<B> {
         async move { migrations.plan().await }.boxed()
     }
 
+    fn status_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
+        status_on::<B>(registry, database, self.source.clone())
+    }
+
+    fn run_on(
+        &self,
+        registry: &Registry,
+        database: OpenDatabase,
+    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
+        let write = WriteRequest { unit: None, place: self.place };
+        run_on::<B>(registry, database, self.source.clone(), write)
+    }
+
     #[cfg(feature = "cli")]
     fn create_tenant(
         &self,
@@ -220,23 +237,6 @@ impl<B: Bind> KnownMigrations for Known<B> {
     ) -> BoxFuture<'static, Result<(), DropTenantError>> {
         let (registry, tenant) = (registry.clone(), tenant.to_owned());
         async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
-    }
-
-    fn status_on(
-        &self,
-        registry: &Registry,
-        database: OpenDatabase,
-    ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
-        status_on::<B>(registry, database, self.source.clone())
-    }
-
-    fn run_on(
-        &self,
-        registry: &Registry,
-        database: OpenDatabase,
-    ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
-        let write = WriteRequest { unit: None, place: self.place };
-        run_on::<B>(registry, database, self.source.clone(), write)
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::MigrateError;
 use super::options::MigrateOptions;
 use super::plan::{MigrationPlan, PlannedMigration};
 use super::report::MigrateReport;
-use super::run::{ChangeTask, make_change, read_status, too_late, until};
+use super::run::{ChangeTask, Subject, make_change, read_status, too_late, until};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
@@ -141,8 +141,9 @@ impl<B: Bind> Migrations<B> {
         }
     }
 
-    fn tenant_name(&self) -> Option<String> {
-        self.tenant.as_ref().map(|tenant| tenant.name().to_owned())
+    fn subject(&self) -> Subject {
+        let tenant = self.tenant.as_ref().map(|tenant| tenant.name().to_owned());
+        Subject { key: bind::key_of::<B>(), tenant }
     }
 
     fn runtime(&self) -> Result<Handle, MigrateError> {
@@ -156,24 +157,17 @@ impl<B: Bind> Migrations<B> {
         let runtime = self.runtime()?;
         let (engine, connection) =
             connect::<B>(&self.registry, self.route(), Purpose::Read).await?;
-        let (source, tenant) = (self.source.clone(), self.tenant_name());
-        read_status(&self.registry, runtime, engine, connection, source, tenant, read).await
+        let (source, subject) = (self.source.clone(), self.subject());
+        read_status(&self.registry, runtime, engine, connection, source, subject, read).await
     }
 
     pub(super) async fn change(&self, change: Change) -> Result<MigrateReport, MigrateError> {
         let runtime = self.runtime()?;
-        let end = self.options.end();
+        let task = ChangeTask::new(self.subject(), self.source.clone(), change, self.options);
         let connecting = connect::<B>(&self.registry, self.route(), Purpose::Change);
-        let connected = until(end, connecting).await;
+        let connected = until(task.end, connecting).await;
         let (engine, connection) =
-            connected.map_err(|_| too_late(bind::key_of::<B>(), &self.options))??;
-        let task = ChangeTask {
-            source: self.source.clone(),
-            change,
-            options: self.options,
-            until: end,
-            tenant: self.tenant_name(),
-        };
+            connected.map_err(|_| too_late(task.subject.key, &self.options))??;
         let write = Some(WriteRequest { unit: None, place: self.place });
         make_change(&self.registry, runtime, engine, connection, task, write).await
     }

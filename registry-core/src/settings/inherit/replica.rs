@@ -64,6 +64,18 @@ impl BindOfReplicas<'_> {
                 None => read.push(replica),
             }
         }
+        // A replica has these two from its bind.
+        if let Some(Replica { options, .. }) = read.first()
+            && let Some(max_lag) = options.max_lag.filter(|lag| *lag < options.probe_interval)
+        {
+            tracing::warn!(
+                target: "registry",
+                bind = %self.key,
+                ?max_lag,
+                probe_interval = ?options.probe_interval,
+                "the replicas get few reads: their lag is measured each `probe_interval`, which is longer than `max_lag`"
+            );
+        }
         read
     }
 

@@ -77,6 +77,7 @@ pub(in crate::settings) fn resolve_with(
         token_key,
         overrides,
         near_tables,
+        near_variables,
         mut problems,
     } = settings.merged();
     let in_settings = binds.into_iter().map(|(key, draft)| (key, (draft, settings.base())));
@@ -102,6 +103,13 @@ pub(in crate::settings) fn resolve_with(
         }
     }
     near_tables.iter().for_each(near_miss::warn_table);
+    for variable in &near_variables {
+        // The name of an unknown bind may be a word of another program.
+        let known = |bind| binds.contains_key(bind) || resolver_binds.contains(bind);
+        if variable.bind.as_ref().is_none_or(known) {
+            near_miss::warn_underscore(variable);
+        }
+    }
 
     let builder_options = OptionLayer::from_code(PartialOptions::from(&builder.options), |name| {
         format!("options(..).{name}")

@@ -10,7 +10,7 @@ use crate::settings::error::Problem;
 use crate::settings::from_value::{FromValue, expected};
 use crate::settings::keys::BindKey;
 use crate::settings::options::{OptionLayer, PartialOptions};
-use crate::settings::parse::near_miss::NearTable;
+use crate::settings::parse::near_miss::{NearTable, NearVariable};
 use crate::settings::url::{DatabaseUrl, InvalidUrl};
 use crate::settings::value::Value;
 
@@ -29,6 +29,7 @@ pub(in crate::settings) struct Draft {
     pub(in crate::settings) overrides: BTreeMap<BindKey, Written<UrlSource>>,
     /// Tables of the application beside `[database]` whose names are nearly the same.
     pub(in crate::settings) near_tables: Vec<NearTable>,
+    pub(in crate::settings) near_variables: Vec<NearVariable>,
     pub(in crate::settings) problems: Vec<Problem>,
 }
 
@@ -92,6 +93,7 @@ impl Draft {
         }
         self.problems.extend(upper.problems);
         self.near_tables.extend(upper.near_tables);
+        self.near_variables.extend(upper.near_variables);
         for (key, bind) in upper.binds {
             match self.binds.get_mut(&key) {
                 Some(under) => under.overlay(bind),

@@ -7,7 +7,7 @@ use crate::settings::keys::BindKey;
 use crate::settings::options::PartialOptions;
 use crate::settings::parse::document::unknown_key;
 use crate::settings::parse::draft::{BindDraft, Draft, UrlSource, Written};
-use crate::settings::parse::replicas;
+use crate::settings::parse::{near_miss, replicas};
 use crate::settings::url::DatabaseUrl;
 use crate::settings::value::Value;
 
@@ -26,6 +26,9 @@ pub(in crate::settings) fn read(prefix: &str, variables: Variables, layer: usize
         let bind = name.strip_suffix(&other_url).map(str::to_ascii_lowercase);
         let bind = bind.and_then(|key| BindKey::new(&key).ok());
         if !name.starts_with(&nested) && name != url && bind.is_none() {
+            if value.is_none_or(|value| !value.is_empty()) {
+                draft.near_variables.extend(near_miss::variable_nearly_named(prefix, &name));
+            }
             continue;
         }
         let Some(value) = value else {

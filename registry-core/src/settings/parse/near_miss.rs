@@ -4,6 +4,18 @@
 //! problem. A warning shows names, and never a value.
 
 use crate::settings::keys::BindKey;
+use crate::settings::options::PartialOptions;
+use crate::settings::parse::draft::{BindDraft, Draft};
+
+/// A variable whose name has one underscore where two belong: `DATABASE_REPLICAS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::settings) struct NearVariable {
+    pub(in crate::settings) name: String,
+    /// The bind that is named in it. `None` for the default bind, and for what all binds share.
+    pub(in crate::settings) bind: Option<BindKey>,
+    /// The name that was probably meant.
+    pub(in crate::settings) meant: String,
+}
 
 /// The key of a table that stands beside `[database]`, and nearly has its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +66,39 @@ pub(in crate::settings) fn bind_nearly_named<'a>(
     (is_near && without_digits(key) != without_digits(bind)).then_some(bind)
 }
 
+/// The variable that `name` was probably meant to be. `name` is none that is read.
+pub(in crate::settings) fn variable_nearly_named(prefix: &str, name: &str) -> Option<NearVariable> {
+    let (before, path) = name.split_once(&format!("{prefix}_"))?;
+    let path = path.to_ascii_lowercase().replace("__", "_");
+    let path = path.trim_start_matches('_');
+    let near = |bind: Option<&str>, meant: String| {
+        let bind = bind.map(BindKey::new).transpose().ok()?;
+        let meant = format!("{prefix}__{}", meant.to_ascii_uppercase());
+        Some(NearVariable { name: name.to_owned(), bind, meant })
+    };
+    let is_of_bind = |field: &str| BindDraft::field_and_option_names().any(|name| name == field);
+    if !before.is_empty() {
+        let key = before.strip_suffix('_')?.to_ascii_lowercase();
+        return near(Some(&key), format!("binds__{key}__{path}")).filter(|_| is_of_bind(path));
+    }
+    if let Some(rest) = path.strip_prefix("binds_") {
+        // The first of them has the longest name: `url_file` may be `file` of a bind `.._url`.
+        let ends = rest.match_indices('_').map(|(at, _)| (&rest[..at], &rest[at + 1..]));
+        let (key, field) = ends.into_iter().find(|(_, field)| is_of_bind(field))?;
+        return near(Some(key), format!("binds__{key}__{field}"));
+    }
+    let is_option = |name: &str| PartialOptions::NAMES.contains(&name);
+    match path.strip_prefix("options_").unwrap_or(path) {
+        option if is_option(option) => near(None, format!("options__{option}")),
+        // Often a part of the URL, which the deployment puts together: `postgres://app:$(DATABASE_PASSWORD)@..`.
+        "password" => None,
+        field if BindDraft::FIELDS.contains(&field) || Draft::FIELDS.contains(&field) => {
+            near(None, field.to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Whether the key of a table is nearly `table`.
 pub(in crate::settings) fn is_nearly_table(key: &str, table: &str) -> bool {
     key != table && strsim::damerau_levenshtein(key, table) <= 2
@@ -78,6 +123,16 @@ pub(in crate::settings) fn warn_variable(variable: &str, bind: &BindKey) {
         %bind,
         variable,
         "a variable changes nothing: no bind has that name, but one nearly has"
+    );
+}
+
+/// Warns of a variable that has one underscore where two belong.
+pub(in crate::settings) fn warn_underscore(variable: &NearVariable) {
+    tracing::warn!(
+        target: "registry",
+        variable = variable.name,
+        meant = variable.meant,
+        "a variable changes nothing: its name has one underscore where two belong"
     );
 }
 
@@ -120,6 +175,30 @@ mod tests {
             ("postgres", None),
         ] {
             assert_eq!(nearest(key, &binds), bind, "{key}");
+        }
+    }
+
+    #[test]
+    fn one_underscore_where_two_belong_is_found() {
+        for (name, bind, meant) in [
+            ("DATABASE_REPLICAS", None, "DATABASE__REPLICAS"),
+            ("DATABASE_URL_FILE", None, "DATABASE__URL_FILE"),
+            ("DATABASE_TOKEN_KEY", None, "DATABASE__TOKEN_KEY"),
+            ("DATABASE_MAX_CONNECTIONS", None, "DATABASE__OPTIONS__MAX_CONNECTIONS"),
+            ("DATABASE_OPTIONS__MAX_LAG", None, "DATABASE__OPTIONS__MAX_LAG"),
+            ("SHOP_DATABASE_REPLICAS", Some("shop"), "DATABASE__BINDS__SHOP__REPLICAS"),
+            ("SHOP_DATABASE__PASSWORD", Some("shop"), "DATABASE__BINDS__SHOP__PASSWORD"),
+            ("DATABASE_BINDS_BIG_SHOP_URL", Some("big_shop"), "DATABASE__BINDS__BIG_SHOP__URL"),
+            ("DATABASE_BINDS__SHOP__URL_FILE", Some("shop"), "DATABASE__BINDS__SHOP__URL_FILE"),
+        ] {
+            let near = variable_nearly_named("DATABASE", name).expect(name);
+            assert_eq!((near.bind.as_deref(), &*near.meant), (bind, meant), "{name}");
+            assert_eq!(near.name, name);
+        }
+        for other in
+            ["DATABASE_NAME", "DATABASE_PASSWORD", "DATABASES_REPLICAS", "MYDATABASE_REPLICAS"]
+        {
+            assert_eq!(variable_nearly_named("DATABASE", other), None, "{other}");
         }
     }
 

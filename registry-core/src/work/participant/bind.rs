@@ -219,10 +219,6 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             // If the future is dropped here, the statement is cut short and the connection is closed, while the server
             // may commit or roll back.
             let may_have_written = self.session.checkout().may_have_written();
-            if may_have_written {
-                // The commit is the write of the scope that commits, wherever the statements were run.
-                self.session.checkout().note_write();
-            }
             let (committed, position) = match self.tells_position {
                 true => {
                     let effects = self.session.checkout().session_effects();
