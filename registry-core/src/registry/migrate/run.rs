@@ -91,14 +91,19 @@ pub(super) async fn make_change<C: Backend>(
     // Diesel's migrations and the lock block, so they run in a thread for blocking work. That works in every kind of
     // runtime.
     let locked_engine = Arc::clone(&engine);
+    // Dropped with this future.
+    let caller = Arc::new(());
+    let waiting = Arc::downgrade(&caller);
     let locking = move || {
         let url = locked_engine.settings().url_to_migrate();
-        let lock = files.with_files(|| connection.connection().lock_migrations(url));
+        let is_awaited = || waiting.strong_count() > 0;
+        let lock = files.with_files(|| connection.connection().lock_migrations(url, &is_awaited));
         (connection, files, lock)
     };
     let too_late = |_| too_late(key, &task.options);
     let locking = runtime.spawn_blocking(locking);
     let locked = until(task.end, locking).await.map_err(too_late)?;
+    drop(caller);
     let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
@@ -149,15 +154,15 @@ pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
         key,
         limit: options.time_limit.unwrap_or_default(),
         migration: None,
-        reverted: Vec::new(),
-        applied: Vec::new(),
+        reverted: Box::default(),
+        applied: Box::default(),
         in_part: false,
         source: None,
     }
 }
 
-fn panicked(key: BindKey) -> MigrateError {
-    MigrateError::Panicked { key, migration: None, reverted: Vec::new(), applied: Vec::new() }
+pub(super) fn panicked(key: BindKey) -> MigrateError {
+    MigrateError::Panicked { key, migration: None, reverted: Box::default(), applied: Vec::new() }
 }
 
 /// Makes a change. The caller has locked the migrations.
@@ -259,6 +264,7 @@ fn failed(
     reverted: Vec<String>,
     failure: MigrationFailure,
 ) -> MigrateError {
+    let reverted = reverted.into_boxed_slice();
     match failure {
         MigrationFailure::List(source) => MigrateError::List { key, source },
         MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
@@ -297,7 +303,15 @@ fn failed(
         MigrationFailure::TimeLimit { stopped, in_part } => {
             let limit = options.time_limit.unwrap_or_default();
             let (migration, source) = stopped.unzip();
-            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
+            MigrateError::TimeLimit {
+                key,
+                limit,
+                migration: migration.map(String::into_boxed_str),
+                reverted,
+                applied: applied.into(),
+                in_part,
+                source,
+            }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }

@@ -35,7 +35,7 @@ impl Run {
                 for tenant in names {
                     match done.contains(&*tenant) {
                         true => self.note(TenantOutcome {
-                            tenant: (&*tenant).to_owned(),
+                            tenant: tenant.to_string(),
                             result: TenantResult::UpToDate,
                         }),
                         false if self.stop.is_some() => self.note_not_reached(&tenant),
