@@ -368,3 +368,6 @@ impl Run {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
