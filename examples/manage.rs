@@ -31,7 +31,10 @@ binds! {
     Bookings: Sqlite = "bookings";
 }
 
-diesel::table! { airlines (name) { name -> Text, } }
+diesel::table! {
+    /// The airlines, which are the tenants.
+    airlines (name) { name -> Text, }
+}
 bind_tables!(Main; airlines);
 
 const MAIN: EmbeddedMigrations = embed_migrations!("examples/migrations/manage/main");

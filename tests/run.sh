@@ -28,7 +28,7 @@ has_server() {
 install() {
     local elevate=()
     if ! has apt-get; then
-        die "these tests need $*. With Homebrew: brew install postgresql mariadb pgbouncer. Elsewhere, install the packages that have initdb, postgres, mariadb-install-db, mariadbd and pgbouncer. Or name running servers in REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL."
+        die "these tests need $*. With Homebrew: brew install postgresql mariadb pgbouncer sqlite util-linux. Elsewhere, install the packages that have initdb, postgres, psql, mariadb-install-db, mariadbd, mariadb, pgbouncer, sqlite3 and setsid. Or name running servers in REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL."
     fi
     if [ "$(id -u)" -ne 0 ]; then
         has sudo && sudo -n true 2>/dev/null ||
@@ -59,6 +59,10 @@ fi
 if [ -z "${REGISTRY_TEST_MYSQL_URL:-}" ]; then
     has_server mariadb-install-db && has_server mariadbd || missing+=(mariadb-server)
 fi
+# The command line opens the clients, which need not come with the servers.
+has psql || missing+=(postgresql-client)
+has mariadb || missing+=(mariadb-client)
+has sqlite3 || missing+=(sqlite3)
 [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
 
 say "tests, every backend"

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["query"],
     &["web", "cli"],
     // What generated code names, and what users do.
-    &["private", "tenant", "guide", "lib"],
+    &["private", "tenant", "migrations", "guide", "lib"],
 ];
 
 /// What `error.rs` may import from the rows below it.

@@ -152,7 +152,7 @@ async fn failed_revert_is_named_and_the_migration_counts_as_run() {
     );
     assert!(causes(&error)[1].contains("nowhere"), "{error:?}");
     let MigrateError::Revert { reverted, in_part: false, .. } = error else { panic!("{error:?}") };
-    assert_eq!(reverted, [LOGS.name]);
+    assert_eq!(*reverted, [LOGS.name]);
     assert_eq!(migrations.pending().await.expect("known"), [LOGS.name]);
     assert!(has(&registry, "items").await);
 }
@@ -274,7 +274,11 @@ async fn by_diesel(
     url: &str,
     work: impl FnOnce(&mut AsyncConnectionWrapper<Backend>) + Send + 'static,
 ) {
-    let connection = Backend::establish(url).await.expect("a connection");
+    let mut connection = Backend::establish(url).await.expect("a connection");
+    if NAME == "sqlite" {
+        // A connection of the registry locks the file while it is being closed.
+        connection.batch_execute("PRAGMA busy_timeout = 5000").await.expect("it is set");
+    }
     let mut connection: AsyncConnectionWrapper<Backend> = connection.into();
     tokio::task::spawn_blocking(move || work(&mut connection)).await.expect("no panic");
 }
@@ -348,7 +352,8 @@ async fn diesel_and_the_registry_take_turns_on_one_database() {
 
 #[tokio::test]
 async fn migration_outside_a_transaction_is_run_and_reverted() {
-    let registry = registry(&database());
+    let url = database();
+    let registry = registry(&url);
     // Other sessions of this process are open. They are idle outside of a transaction.
     let _idle = registry.session::<Main>().await.expect("a session");
     let (up, down) = match NAME {
@@ -361,8 +366,12 @@ async fn migration_outside_a_transaction_is_run_and_reverted() {
         _ => ("VACUUM", "VACUUM"),
     };
     let index = alone("20260202000000_index", up).down(down);
+    let other = self::registry(&url);
     let migrations = migrations(&registry, &[ITEMS, FILL, index]);
-    migrations.run().await.expect("they run");
+    // A process that waits for the migration lock has no transaction open either.
+    let waiting = self::migrations(&other, &[ITEMS, FILL, index]);
+    let (run, waited) = tokio::join!(migrations.run(), waiting.run());
+    assert_eq!(run.expect("they run").applied.len() + waited.expect("they run").applied.len(), 3);
     let report = migrations.redo().await.expect("it is reverted and run");
     assert_eq!(
         (report.reverted, report.applied),
@@ -409,4 +418,26 @@ async fn migrations_of_a_tenant_name_it() {
     assert_eq!(status.tenant.as_deref(), Some("acme"));
     let error = registry.migrations::<Main>(Steps(vec![ITEMS])).revert(1).await;
     assert!(matches!(error, Err(MigrateError::NoTenant { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn binds_that_share_the_engine_of_a_tenant_keep_their_own_migrations() {
+    let url = super::tenants(["acme"]);
+    let builder = Registry::builder().bind("default", url.as_str()).bind("logging", url.as_str());
+    let registry = builder.build().expect("good settings");
+    let tenant = registry.tenant("acme").expect("a good name");
+    let main = tenant.migrations::<Main>(Steps(vec![ITEMS]));
+    let logging = tenant.migrations::<Logging>(Steps(vec![LOGS]));
+    assert_eq!(main.run().await.expect("it runs").key, "default");
+    assert_eq!(logging.run().await.expect("it runs").key, "logging");
+    assert_eq!(registry.status().on_demand.engines.len(), 1, "the URL is the same");
+    for (status, name) in [
+        (main.status().await.expect("known"), ITEMS.name),
+        (logging.status().await.expect("known"), LOGS.name),
+    ] {
+        assert_eq!(status.migrations.len(), 1, "{status}");
+        assert_eq!(status.migrations[0].name.as_deref(), Some(name));
+    }
+    assert_eq!(main.revert(5).await.expect("it is reverted").reverted, [ITEMS.name]);
+    assert_eq!(logging.revert(5).await.expect("it is reverted").reverted, [LOGS.name]);
 }

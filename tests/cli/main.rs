@@ -9,6 +9,8 @@ mod support;
 mod help;
 mod interrupted;
 mod rig;
+mod secrets;
+mod servers;
 mod sqlite;
 mod terminal;
 mod transcript;

@@ -40,10 +40,10 @@ async fn main() -> ExitCode {
     let keys: Vec<&str> = registry.keys().collect();
     let mut databases = Databases::new(&registry).tenants(tenant_names(names));
     if keys.contains(&"pg") {
-        databases = databases.migrations::<PgNotes>(MIGRATIONS);
+        databases = databases.migrations::<PgNotes>(MIGRATIONS).ledger::<PgNotes>();
     }
     if keys.contains(&"maria") {
-        databases = databases.migrations::<MariaNotes>(MIGRATIONS);
+        databases = databases.migrations::<MariaNotes>(MIGRATIONS).ledger::<MariaNotes>();
     }
     if keys.contains(&"file") {
         databases = databases.migrations::<FileNotes>(MIGRATIONS).ledger::<FileNotes>();

@@ -23,7 +23,6 @@ pub(crate) struct Program {
     pub(crate) folder: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
-    removed: Vec<String>,
 }
 
 impl Program {
@@ -35,7 +34,7 @@ impl Program {
         std::fs::write(&file, settings).expect("the settings");
         let arguments = vec!["--settings".to_owned(), file.display().to_string()];
         let path = support::example(name);
-        Self { path, folder, arguments, variables: Vec::new(), removed: Vec::new() }
+        Self { path, folder, arguments, variables: Vec::new() }
     }
 
     /// Two files and a file for each tenant, by `examples/manage.rs`.
@@ -196,8 +195,16 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).expect("a terminal");
     }
 
+    /// `setsid`, whose child the program is.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The program itself.
+    pub(crate) fn program(&self) -> u32 {
+        let children = children_of(self.child.id());
+        // `setsid` becomes the program itself, unless it led a group of processes.
+        children.into_iter().find(|child| is_named(*child, "manage")).unwrap_or(self.child.id())
     }
 
     /// Waits for the end of the program. Returns what is on the screen then, and the exit code.
@@ -256,7 +263,7 @@ fn shown(written: &[u8]) -> String {
     rows.iter().map(|row| format!("{row}\n")).collect()
 }
 
-/// The lines of a process table that belong to a program, with their arguments.
+/// The arguments of a process and of its children.
 pub(crate) fn arguments_of(process: u32) -> Vec<String> {
     let mut found = Vec::new();
     let mut waiting = vec![process];
@@ -265,9 +272,18 @@ pub(crate) fn arguments_of(process: u32) -> Vec<String> {
         if let Ok(arguments) = std::fs::read(folder.join("cmdline")) {
             found.push(String::from_utf8_lossy(&arguments).replace('\0', " "));
         }
-        let children = folder.join("task").join(process.to_string()).join("children");
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        waiting.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        waiting.extend(children_of(process));
     }
     found
+}
+
+fn children_of(process: u32) -> Vec<u32> {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+fn is_named(process: u32, name: &str) -> bool {
+    let arguments = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    arguments.split('\0').next().is_some_and(|program| program.contains(name))
 }

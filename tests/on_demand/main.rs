@@ -25,6 +25,8 @@ mod credentials;
 mod isolation;
 mod ledgers;
 mod names;
+mod pending_apart;
+mod pending_settings;
 mod row_security;
 mod schemas;
 mod schemas_apart;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use registry_core::{Registry, binds};
+use registry_core::{
+    AcquireError, BindSettings, MigrateError, Pooler as PoolerOption, Registry, Tenant,
+    TenantResolver, WhenPending, binds,
+};
 
 use super::rig::{by_transaction, registry};
 use crate::support::pgbouncer::Pooler;
@@ -80,5 +83,50 @@ async fn migrations_with_migrate_url_bypass_the_pooler_and_leave_no_lock() {
     assert_eq!((one, two), (Ok(0), Ok(0)));
     let mut session = registry.session::<Main>().await.expect("a session");
     session.batch_execute("SELECT * FROM notes").await.expect("a table");
+    assert_eq!(locks(&direct).await, 0);
+}
+
+/// A registry with a database for each tenant behind the pooler, whose migrations it was told.
+fn tenants(pooler: &Pooler, direct: &str, migrate_url: bool, when: WhenPending) -> Registry {
+    let (url, direct) = (pooler.url(direct), direct.to_owned());
+    let resolver = TenantResolver::new(move |_: &Tenant| {
+        let settings = BindSettings::new(url.as_str()).pooler(PoolerOption::Transaction);
+        let settings = if migrate_url { settings.migrate_url(direct.as_str()) } else { settings };
+        async move { Ok::<_, std::io::Error>(settings.when_pending(when)) }
+    });
+    let builder = Registry::builder().tenants("main", resolver).migrations::<Main>(migrations());
+    builder.build().expect("good settings")
+}
+
+#[tokio::test]
+async fn pending_migrations_of_a_tenant_are_read_through_the_pooler() {
+    let direct = postgres().database("pooled");
+    let pooler = by_transaction(postgres());
+    let registry = tenants(&pooler, &direct, false, WhenPending::Fail);
+    let acme = registry.tenant("acme").expect("a good name");
+    let error = acme.session::<Main>().await.expect_err("nothing was run");
+    assert!(matches!(error, AcquireError::PendingMigrations { .. }), "{error:?}");
+    let plain = Registry::builder().bind("main", direct.as_str()).build().expect("good settings");
+    plain.migrate::<Main>(migrations()).await.expect("they run");
+    use_every_connection(&pooler, &direct).await;
+    let mut session = acme.session::<Main>().await.expect("a session");
+    session.batch_execute("SELECT * FROM notes").await.expect("the table");
+}
+
+#[tokio::test]
+async fn migrations_of_a_tenant_are_run_beside_the_pooler_or_not_at_all() {
+    let direct = postgres().database("pooled");
+    let pooler = by_transaction(postgres());
+    let refused = tenants(&pooler, &direct, false, WhenPending::Migrate);
+    let acme = refused.tenant("acme").expect("a good name");
+    let error = acme.session::<Main>().await.expect_err("it must not go through the pooler");
+    let AcquireError::Migrations { source, .. } = &error else { panic!("{error:?}") };
+    let cause = source.downcast_ref::<MigrateError>();
+    assert!(matches!(cause, Some(MigrateError::Pooler { .. })), "{cause:?}");
+
+    let registry = tenants(&pooler, &direct, true, WhenPending::Migrate);
+    let acme = registry.tenant("acme").expect("a good name");
+    let mut session = acme.session::<Main>().await.expect("a session");
+    session.batch_execute("SELECT * FROM notes").await.expect("the table");
     assert_eq!(locks(&direct).await, 0);
 }

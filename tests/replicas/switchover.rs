@@ -119,3 +119,66 @@ async fn replica_that_stopped_and_accepts_writes_is_not_taken_for_a_primary_that
         }
     }
 }
+
+/// Writes rows, and expects that reads after their tokens find them, while the replica has less of them and higher numbers.
+async fn assert_that_the_replica_is_not_read_after_tokens(rig: &Rig) {
+    for id in 100..110 {
+        let token = rig.write(id).await;
+        let seen = read(&rig.reader().after(&token), id).await.expect("a row");
+        assert_eq!(seen.found, 1, "{token}: {seen:?}");
+    }
+}
+
+/// The replica has received more of the old primary than the new one, so its numbers are higher, and it gets no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_with_commits_that_a_failover_has_lost_has_not_reached_the_tokens_of_the_new_primary()
+ {
+    let (cluster, url) = prepare(2).await;
+    let settings = bind(&url).replica(cluster.node(2).at(&url));
+    let rig = Rig::of(cluster, url, settings);
+    rig.write(1).await;
+    rig.reads_come_from(&rig.reader(), &[2]).await;
+    block_in_place(|| {
+        rig.cluster.wait_until_caught_up();
+        rig.cluster.node(1).detach();
+    });
+    for id in 2..30 {
+        rig.write(id).await;
+    }
+    block_in_place(|| {
+        rig.cluster.node(2).wait_until_applied(&rig.cluster.position());
+        rig.cluster.node(0).kill9();
+        rig.cluster.promote(1);
+    });
+    rig.cluster.node(0).proxy().lead_to(rig.cluster.node(1).server().port());
+    let token = soon(async {
+        loop {
+            if let Ok(token) = write(&rig.registry, 50).await {
+                break token;
+            }
+        }
+    });
+    let seen = read(&rig.reader().after(&token.await), 50).await.expect("a row");
+    assert_eq!(seen.found, 1, "{seen:?}");
+    assert_that_the_replica_is_not_read_after_tokens(&rig).await;
+    // Nor without a token: what it has is not the primary's.
+    rig.reads_come_from(&rig.reader().max_lag(None), &[1]).await;
+    let status = rig.registry.status().to_string();
+    assert!(status.contains("foreign"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_of_a_primary_whose_numbers_begin_anew_is_not_read_from() {
+    let rig = Rig::new(1).await;
+    for id in 2..30 {
+        rig.write(id).await;
+    }
+    block_in_place(|| {
+        rig.cluster.wait_until_caught_up();
+        rig.cluster.node(0).server().execute("RESET MASTER");
+    });
+    rig.write(50).await;
+    // As soon as the primary has been asked.
+    rig.reads_come_from(&rig.reader().max_lag(None), &[0]).await;
+    assert_that_the_replica_is_not_read_after_tokens(&rig).await;
+}

@@ -30,6 +30,11 @@ impl Pooler {
     /// Starts one in front of `server`, which must run on this machine. `settings` are added to the section
     /// `[pgbouncer]` of its configuration.
     pub(crate) fn before(server: &Server, settings: &[(&str, &str)]) -> Self {
+        Self::leading_to(server.port(), server, settings)
+    }
+
+    /// Starts one that reaches `server` by another port, such as that of a proxy.
+    pub(crate) fn leading_to(server_port: u16, server: &Server, settings: &[(&str, &str)]) -> Self {
         let program = programs::find("pgbouncer").unwrap_or_else(|| {
             panic!(
                 "this test needs PgBouncer, and `pgbouncer` is not installed.\n\
@@ -43,7 +48,7 @@ impl Pooler {
         let (port, child) = (0..5)
             .find_map(|_| {
                 let port = free_port();
-                let text = configuration(port, &home, server, settings);
+                let text = configuration(port, &home, server, server_port, settings);
                 home.write("pgbouncer.ini", &text);
                 start(&home, &program, port).map(|child| (port, child))
             })
@@ -51,7 +56,7 @@ impl Pooler {
                 panic!("PgBouncer ended as soon as it was started.\n{}", log_of(&home))
             });
         let process = Mutex::new(Some(child));
-        Self { home, program, port, server_port: server.port(), process }
+        Self { home, program, port, server_port, process }
     }
 
     /// The URL of the same database through the pooler.
@@ -101,12 +106,17 @@ impl Drop for Pooler {
     }
 }
 
-fn configuration(port: u16, home: &Home, server: &Server, settings: &[(&str, &str)]) -> String {
+fn configuration(
+    port: u16,
+    home: &Home,
+    server: &Server,
+    server_port: u16,
+    settings: &[(&str, &str)],
+) -> String {
     let mut text = format!(
-        "[databases]\n* = host=127.0.0.1 port={}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+        "[databases]\n* = host=127.0.0.1 port={server_port}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
          listen_port = {port}\nunix_socket_dir = {}\nauth_type = plain\nauth_file = users.txt\n\
          admin_users = {}\nmax_client_conn = 500\n",
-        server.port(),
         home.path().display(),
         server.user()
     );

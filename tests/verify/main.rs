@@ -7,6 +7,7 @@ use registry_core::{Registry, RegistryBuilder, VerifyFailure, bind, bind_tables}
 use support::replicas::Cluster;
 use tokio::task::block_in_place;
 
+mod pending;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -11,12 +11,13 @@ use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::web::{ScopeLayer, SessionFor};
 use registry_core::{
-    BindDsl, BindSettings, CurrentWork, Error, Registry, RunQueryDsl, Scope, Tenant, TenantError,
-    TenantResolver, UnitOfWork, bind_tables,
+    BindDsl, BindSettings, Bound, CurrentWork, Error, Registry, RunQueryDsl, Scope, Tenant,
+    TenantError, TenantResolver, UnitOfWork, bind_tables,
 };
 
 use super::{listening, request_by, sent_by};
 use crate::support::log::captured_log;
+use crate::support::steps::{Steps, step};
 use crate::support::{eventually, fresh_folder, postgres};
 
 mod schema {
@@ -215,6 +216,34 @@ async fn unreachable_server_of_a_tenant_answers_503() {
         assert_eq!(answer.status, 503);
         assert!(answer.head.contains("\r\nretry-after: 1"), "{}", answer.head);
     }
+}
+
+#[tokio::test]
+async fn tenant_with_pending_migrations_answers_503_until_they_were_run() {
+    let log = captured_log();
+    let steps =
+        || Steps(vec![step("1_bills_of_503", "CREATE TABLE invoices (id INTEGER PRIMARY KEY)")]);
+    let registry = Registry::builder()
+        .bind("crm", postgres().tenants(NAMES))
+        .migrations::<<invoices::table as Bound>::Bind>(steps())
+        .build()
+        .expect("good settings");
+    let address = listening(routes().layer(layer(&registry))).await;
+    for (method, path) in [("GET", "/bills"), ("PUT", "/bills"), ("PUT", "/fails")] {
+        let answer = request_by(&address, method, path, "x-tenant: acme\r\n").await;
+        assert_eq!((answer.status, answer.body.as_str()), (503, "Service Unavailable"), "{path}");
+        assert!(answer.head.contains("\r\nretry-after: 1"), "{}", answer.head);
+    }
+    let lines = log.lines_with("1_bills_of_503");
+    for part in ["WARN", "a request failed with 503", "bind=\"crm\"", "tenant=\"acme\""] {
+        assert!(lines.iter().all(|line| line.contains(part)), "{part}: {lines:?}");
+    }
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let acme = registry.tenant("acme").expect("a good name");
+    acme.migrate::<<invoices::table as Bound>::Bind>(steps()).await.expect("they run");
+    assert_eq!(ask(&address, "acme", "PUT", "/bills").await.0, 201);
+    assert_eq!(ask(&address, "acme", "GET", "/bills").await, answer(200, "acme: 1"));
+    assert_eq!(ask(&address, "globex", "GET", "/bills").await.0, 503);
 }
 
 /// A resolver that fails for one name, knows one, and no other.

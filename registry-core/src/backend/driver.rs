@@ -217,6 +217,9 @@ pub trait Driver:
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
     const BEGIN_READ_ONLY: Option<&'static str> = None;
 
+    /// The same for reads of the primary: it fails on a replica, to which the pooler may lead by now.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> = None;
+
     // ---- Transactions and units of work ----
 
     /// Whether the driver always knows if a transaction is open. Then the engine does not judge transactions by the text of
@@ -356,12 +359,17 @@ pub trait Driver:
     /// Acquires the migration lock: no other process migrates the same database until the guard is dropped and the
     /// connection is closed.
     ///
-    /// Blocks: called where blocking is allowed.
+    /// Blocks: called where blocking is allowed. It polls, and gives up when `is_awaited` is false, so that a thread does not
+    /// outlive the caller that waits for it.
     ///
     /// # Errors
     ///
-    /// The error of the server or of the file system.
-    fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
+    /// The error of the server or of the file system, or that the lock is no longer awaited.
+    fn lock_migrations(
+        &mut self,
+        url: &DatabaseUrl,
+        is_awaited: &dyn Fn() -> bool,
+    ) -> Result<MigrationLock, DriverError>;
 
     /// Acquires the lease on migrating all tenants of the bind `bind`, if no other process has it. It is another lock than
     /// that of [`lock_migrations`](Self::lock_migrations), in the database of the ledger. It is released when the guard is

@@ -13,13 +13,16 @@ use super::command::{DatabaseArgs, DatabaseCommand, DatabaseSubcommand};
 use super::exit::{Caused, Exit, Failure, Outcome};
 use super::output::Output;
 use super::{check, completions, create, drop, migrate, revert, shell, status, url, verify};
+use crate::backend::ConnectError;
 use crate::bind::Bind;
 use crate::cause::DriverError;
+use crate::engine::AcquireError;
 use crate::registry::{
-    DieselBackend, KnownMigrations, LedgerBind, Located, NameStream, Registry, Tenancy, Tenant,
-    TenantNames, forget_tenants, known, ledger_in,
+    DieselBackend, KnownMigrations, LedgerBind, Located, MigrateError, NameStream, Registry,
+    Tenancy, Tenant, TenantNames, forget_tenants, known, ledger_in,
 };
 use crate::settings::BindKey;
+use crate::settings::url::SqliteFile;
 
 /// The databases of a program, on which a [`DatabaseCommand`] is run.
 ///
@@ -208,12 +211,22 @@ impl Databases {
     /// Deletes what the ledger has noted of a tenant.
     pub(super) async fn forget(&self, key: BindKey, tenant: &str) -> Result<(), Failure> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
+        // Connecting would create an empty file.
+        if let Ok(Located { settings, .. }) = self.registry.locate(&ledger.key(), None).await
+            && let Some(path) = settings.url.sqlite_file().and_then(SqliteFile::path)
+            && !path.exists()
+        {
+            return Ok(());
+        }
         let forgotten = forget_tenants(&self.registry, &**ledger, key, Some(tenant), self.place);
-        forgotten.await.map_err(|error| {
-            let message =
-                format!("bind `{key}`: the ledger in bind `{}` cannot be used", ledger.key());
-            Caused::new(message, error).into()
-        })
+        match forgotten.await {
+            Err(error) if !lacks_database(&error) => {
+                let ledger = ledger.key();
+                let message = format!("bind `{key}`: the ledger in bind `{ledger}` cannot be used");
+                Err(Caused::new(message, error).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The migrations of a bind.
@@ -249,6 +262,16 @@ impl Databases {
         }
         Ok(&self.migrations)
     }
+}
+
+/// Whether the ledger's database does not exist, so that there is nothing in it.
+fn lacks_database(error: &DriverError) -> bool {
+    let error = match error.downcast_ref() {
+        Some(MigrateError::Acquire(error)) => Some(error),
+        _ => error.downcast_ref::<AcquireError>(),
+    };
+    matches!(error, Some(AcquireError::Connect { source, .. })
+        if matches!(**source, ConnectError::UnknownDatabase(_)))
 }
 
 impl fmt::Debug for Databases {

@@ -9,6 +9,7 @@ use diesel_async::TransactionManager;
 use super::engine_use::EngineUse;
 use super::observe::caller::Caller;
 use super::observe::meters::{RetryReason, Timer};
+use super::observe::read_transaction::ReadTransaction;
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::observe::write_account::WriteAccount;
 use super::permit::Permit;
@@ -19,7 +20,7 @@ use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
-use crate::settings::{BindKey, Pooler};
+use crate::settings::BindKey;
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -164,12 +165,17 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The statement that has begun the transaction of a read session behind a pooler. The server session belongs to others, so
+    /// The transaction of a read session behind a pooler. The server session belongs to others, so
     /// that transaction is what keeps the borrower from writing.
-    pub(crate) fn read_transaction(&self) -> Option<&'static str> {
-        let is_kept = self.watch().is_some_and(|watch| watch.is_kept_from_writing());
-        let is_pooled = self.engine().settings.options.pooler == Pooler::Transaction;
-        C::BEGIN_READ_ONLY.filter(|_| is_kept && is_pooled)
+    pub(crate) fn read_transaction(&self) -> Option<ReadTransaction> {
+        self.watch().and_then(|watch| watch.read_transaction())
+    }
+
+    /// Records that the session is in this transaction until it is returned.
+    pub(super) fn set_read_transaction(&self, transaction: ReadTransaction) {
+        if let Some(watch) = self.watch() {
+            watch.set_read_transaction(transaction);
+        }
     }
 
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease<C>> {

@@ -3,15 +3,25 @@
 use std::fmt;
 
 use diesel::QueryResult;
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::SimpleAsyncConnection;
+use tokio::time::timeout;
 
 use super::Session;
-use super::transaction::{HasSession, Lent, run_transaction};
+use super::transaction::{
+    HasSession, Lent, OpenTransaction, database_error, run_in_transaction, run_transaction,
+};
 use crate::async_func::AsyncFunc;
+use crate::backend::driver::Driver;
 use crate::bind::Bind;
-use crate::engine::AnyEngine;
+use crate::engine::{AnyEngine, ReadPlace, ReadTransaction};
 use crate::settings::{DatabaseUrl, Role, TransactionOptions};
+
+/// How often a transaction is begun until it is on the server that the session reads from: a pooler may lead to several.
+const MAX_SERVERS: u32 = 16;
+
+const ELSEWHERE: &str =
+    "the pooler has led the transaction to another server than the one that the session reads from";
 
 /// One connection for queries that only read, checked out of its engine for as long as the value lives.
 ///
@@ -116,14 +126,15 @@ impl<B: Bind> ReadSession<B> {
     /// An open snapshot has costs: PostgreSQL keeps the row versions that it may still see, a replica delays or cancels
     /// it (`max_standby_streaming_delay`), and SQLite's log grows. So wait for nothing but queries in `callback`.
     ///
-    /// It waits for the queries of `callback`, and for two round trips. If the future is dropped, the session stays in the
+    /// It waits for the queries of `callback`, and for two round trips (behind a transaction pooler six, as the server is asked
+    /// twice whether it is the one that the session reads from). If the future is dropped, the session stays in the
     /// snapshot, a further one on it fails, and the connection is closed when the session is dropped.
     ///
     /// # Errors
     ///
     /// The error of `callback`; Diesel's error if the transaction could not be begun or ended; and
     /// [`SerializationFailure`](diesel::result::DatabaseErrorKind::SerializationFailure) if a replica of PostgreSQL has cancelled
-    /// it, so that it can be run again.
+    /// it, or a transaction pooler leads to another server now, so that it can be run again.
     ///
     /// ```
     /// use diesel::prelude::*;
@@ -161,16 +172,66 @@ impl<B: Bind> ReadSession<B> {
         if self.session.has_begun()? {
             return run_transaction(self, None, callback).await;
         }
-        let begin = self.session.checkout().read_transaction();
-        if begin.is_some() {
-            self.between_transactions("COMMIT").await?;
+        let Some(reading) = self.session.checkout().read_transaction() else {
+            return run_transaction(self, Some(TransactionOptions::snapshot()), callback).await;
+        };
+        self.between_transactions("COMMIT").await?;
+        let outcome = match self.begin_snapshot(reading.place).await {
+            Ok(open) => run_in_transaction(self, open, callback).await,
+            Err(error) => Err(error.into()),
+        };
+        let begun = self.read_again(reading).await;
+        outcome.and_then(|value| Ok(begun.map(|()| value)?))
+    }
+
+    /// Begins the transaction of a snapshot behind a transaction pooler, where the session has read before.
+    async fn begin_snapshot(&mut self, place: ReadPlace) -> QueryResult<OpenTransaction> {
+        for _ in 0..MAX_SERVERS {
+            let mut open = self.session.begin(Some(TransactionOptions::snapshot())).await?;
+            let depth = self.session.depth()?;
+            match self.is_at(place).await {
+                Ok(true) => return Ok(open),
+                found => {
+                    self.session.roll_back(&mut open, depth).await;
+                    found?;
+                }
+            }
         }
-        let outcome = run_transaction(self, Some(TransactionOptions::snapshot()), callback).await;
-        if let Some(begin) = begin {
-            let begun = self.between_transactions(begin).await;
-            return outcome.and_then(|value| Ok(begun.map(|()| value)?));
+        Err(database_error(DatabaseErrorKind::SerializationFailure, ELSEWHERE))
+    }
+
+    /// Begins the transaction again that keeps the session from writing, where the session has read before.
+    async fn read_again(&mut self, reading: ReadTransaction) -> QueryResult<()> {
+        for _ in 0..MAX_SERVERS {
+            self.between_transactions(reading.begin).await?;
+            if self.is_at(reading.place).await? {
+                return Ok(());
+            }
+            self.between_transactions("ROLLBACK").await?;
         }
-        outcome
+        // Nothing keeps the session from writing, so it cannot be used any more.
+        drop(Lent { on: self, is_settled: false });
+        Err(database_error(DatabaseErrorKind::SerializationFailure, ELSEWHERE))
+    }
+
+    /// Whether the transaction that was begun just now is where it has to be. If there is no answer in time, the session
+    /// cannot be used any more.
+    async fn is_at(&mut self, place: ReadPlace) -> QueryResult<bool> {
+        if matches!(place, ReadPlace::Anywhere) {
+            return Ok(true);
+        }
+        let limit = self.session.options().check_timeout;
+        let effects = self.session.checkout().session_effects();
+        let mut lent = Lent { on: self, is_settled: false };
+        let asking = B::Connection::server_state(&mut **lent.on.session_mut());
+        let Ok(answer) = timeout(limit, asking).await else {
+            let message = "the pooler did not answer in time on which server the transaction is";
+            return Err(database_error(DatabaseErrorKind::UnableToSendCommand, message));
+        };
+        lent.is_settled = answer.is_ok();
+        drop(lent);
+        self.session.checkout().restore_session_effects(effects);
+        answer.map(|server| place.is_on(&server))
     }
 
     /// Ends or begins the transaction by which a session behind a pooler only reads. If it fails or is cut short, the

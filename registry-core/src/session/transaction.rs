@@ -25,7 +25,7 @@ const ROLLED_BACK: &str = "the transaction was not committed: the database has r
      error, and nothing of it was stored";
 
 /// A transaction that [`Session::transaction`] has begun.
-enum OpenTransaction {
+pub(super) enum OpenTransaction {
     Outermost(TransactionState),
     /// A savepoint in another transaction.
     Savepoint(TransactionState),
@@ -96,6 +96,24 @@ where
     R: Send + 'a,
 {
     let open = on.session_mut().begin(options).await?;
+    run_in_transaction(on, open, callback).await
+}
+
+/// Runs `callback` in a transaction that was begun, and ends it.
+pub(super) async fn run_in_transaction<'a, S, R, E, F>(
+    on: &mut S,
+    open: OpenTransaction,
+    callback: F,
+) -> Result<R, E>
+where
+    S: HasSession,
+    for<'r> F: AsyncFnOnce(&'r mut S) -> Result<R, E>
+        + AsyncFunc<&'r mut S, Result<R, E>, Fut: Send>
+        + Send
+        + 'a,
+    E: From<DieselError> + Send + 'a,
+    R: Send + 'a,
+{
     let depth = on.session_mut().depth()?;
     let mut lent = Lent { on: &mut *on, is_settled: !open.is_outermost() };
     let outcome = callback(&mut *lent.on).await;
@@ -214,7 +232,10 @@ impl<B: Bind> Session<B> {
 
     /// Begins a transaction, or a savepoint inside another one. A savepoint has no options: with `options`, it is begun only
     /// inside the transaction of test isolation.
-    async fn begin(&mut self, options: Option<TransactionOptions>) -> QueryResult<OpenTransaction> {
+    pub(super) async fn begin(
+        &mut self,
+        options: Option<TransactionOptions>,
+    ) -> QueryResult<OpenTransaction> {
         let is_isolated = AnyEngine::settings(&**self.checkout.engine()).is_isolated;
         let depth = self.depth()?;
         if depth > 0 {
@@ -302,12 +323,12 @@ impl<B: Bind> Session<B> {
     }
 
     /// How many transactions are open, one inside the other.
-    fn depth(&mut self) -> QueryResult<u32> {
+    pub(super) fn depth(&mut self) -> QueryResult<u32> {
         transaction_depth(Manager::<B>::transaction_manager_status_mut(&mut **self))
     }
 
     /// Rolls the transaction at this depth back, and those in it.
-    async fn roll_back(&mut self, open: &mut OpenTransaction, depth: u32) {
+    pub(super) async fn roll_back(&mut self, open: &mut OpenTransaction, depth: u32) {
         if open.is_outermost() {
             self.checkout.lift_rollback_guard();
         }
@@ -345,6 +366,6 @@ impl<B: Bind> Session<B> {
     }
 }
 
-fn database_error(kind: DatabaseErrorKind, message: &str) -> DieselError {
+pub(super) fn database_error(kind: DatabaseErrorKind, message: &str) -> DieselError {
     DieselError::DatabaseError(kind, Box::new(message.to_owned()))
 }

@@ -20,6 +20,7 @@ use crate::support::run_sql;
 use crate::support::steps::{Step, Steps, step};
 
 mod kept;
+mod limits;
 mod processes;
 mod stops;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::TenantResolver;
+use registry_core::{TenantResolver, WhenUnknown};
 
 use super::super::tenants;
 use super::*;
@@ -77,18 +77,21 @@ async fn one_engine_with_one_connection_is_enough() {
 
 #[tokio::test]
 async fn binds_of_one_engine_have_migrations_of_their_own() {
-    let settings = settings(&["acme"], WhenPending::Migrate);
-    let registry = Registry::builder()
-        .bind("crm", settings.clone())
-        .bind("notes", settings)
-        .migrations::<Crm>(steps())
-        .migrations::<Notes>(Steps(vec![NOTES]))
-        .build()
-        .expect("good settings");
-    let acme = tenant(&registry, "acme");
-    assert_eq!(rows(&acme).await.expect("a session"), 1);
-    let notes: i64 = notes::table.count().get_result(&acme).await.expect("a session");
-    assert_eq!(notes, 0);
+    let settings = settings(&["acme"], WhenPending::Migrate).when_unknown(WhenUnknown::Fail);
+    // The second registry finds what the first one has recorded for each bind.
+    for _ in 0..2 {
+        let registry = Registry::builder()
+            .bind("crm", settings.clone())
+            .bind("notes", settings.clone())
+            .migrations::<Crm>(steps())
+            .migrations::<Notes>(Steps(vec![NOTES]))
+            .build()
+            .expect("good settings");
+        let acme = tenant(&registry, "acme");
+        assert_eq!(rows(&acme).await.expect("a session"), 1);
+        let notes: i64 = notes::table.count().get_result(&acme).await.expect("a session");
+        assert_eq!(notes, 0);
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) use records::records_by_diesel;
 #[cfg(feature = "sqlite")]
 pub(crate) use references::BrokenReference;
 pub(crate) use references::TableReferences;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(in crate::backend) use task::pause_before_lock;
 pub(crate) use task::{
     AppliedVersion, Change, Direction, Migrated, MigrationFailure, MigrationLock, MigrationSession,
     Migrations, ReclaimFiles, Run,

@@ -8,6 +8,7 @@ use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
 
 use super::limits::Limits;
+use crate::backend::namespace::LOCK_PAUSE;
 use crate::cause::DriverError;
 use crate::settings::BindKey;
 
@@ -23,6 +24,18 @@ pub(super) type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
 pub struct MigrationLock {
     /// Locked by the operating system, which releases the lock however the process ends.
     pub(in crate::backend) _file: Option<std::fs::File>,
+}
+
+/// The pause between two attempts to take the migration lock. An error if nobody waits for it any more.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(in crate::backend) fn pause_before_lock(
+    is_awaited: &dyn Fn() -> bool,
+) -> Result<(), DriverError> {
+    if !is_awaited() {
+        return Err("nobody waits for it any more".into());
+    }
+    std::thread::sleep(LOCK_PAUSE);
+    Ok(())
 }
 
 /// Frees file descriptors of other components when this process has run out of them. Blocks.

@@ -43,8 +43,10 @@ use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
 use super::ledger::ledger_by_diesel;
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
-use super::namespace::{LOCK_PAUSE, Namespace, Presence};
+use super::migrate::{
+    MigrationLock, MigrationSession, migrate_by_harness, pause_before_lock, records_by_diesel,
+};
+use super::namespace::{Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
 use super::position::{Position, ServerState};
 use super::transaction_modes::TransactionModes;
@@ -254,11 +256,15 @@ impl Driver for Mysql {
         Ok(())
     }
 
-    fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
+    fn lock_migrations(
+        &mut self,
+        _: &DatabaseUrl,
+        is_awaited: &dyn Fn() -> bool,
+    ) -> Result<MigrationLock, DriverError> {
         // The lock is named after the database, as these locks are for the whole server. A name has 64 characters at most.
         let name = "CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40))";
         while !Handle::current().block_on(takes_lock(self, name))? {
-            std::thread::sleep(LOCK_PAUSE);
+            pause_before_lock(is_awaited)?;
         }
         Ok(MigrationLock::default())
     }

@@ -26,6 +26,8 @@ const STATE: &str = "SELECT @@global.read_only = 1 AS is_read_only, DATABASE() A
      /*M! @@global.gtid_current_pos */ /*!50700 NULL */ AS domains, \
      /*M! CONCAT(',', @@global.gtid_binlog_pos) REGEXP CONCAT('-', @@global.server_id, '-') */ \
      /*!50700 FALSE */ AS writes, \
+     /*M! CONCAT_WS(',', @@global.gtid_slave_pos, @@global.gtid_binlog_state) */ /*!50700 NULL */ AS reached, \
+     CAST(@@global.server_id AS SIGNED) AS server_number, \
      /*M! NULL */ /*!50700 @@global.gtid_executed */ AS gtids, \
      CONCAT_WS('/', @@global.hostname, @@global.port, @@global.server_id/*!50700 , @@global.server_uuid */) AS server, \
      CAST(UNIX_TIMESTAMP() AS SIGNED) - CAST((SELECT variable_value FROM \
@@ -49,6 +51,11 @@ struct State {
     replayed: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     domains: Option<String>,
+    /// What a primary has reached: all that it has replayed and written.
+    #[diesel(sql_type = Nullable<Text>)]
+    reached: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    server_number: i64,
     #[diesel(sql_type = Nullable<Text>)]
     gtids: Option<String>,
     #[diesel(sql_type = Text)]
@@ -115,7 +122,15 @@ impl State {
         // What a replica has in its own binary log, or was told to be its position, it need not have replayed.
         let domains = if is_replica { self.replayed } else { self.domains };
         let position = match (domains, self.gtids) {
-            (Some(domains), _) => Domains::parse(&domains).map(Position::MariaDb),
+            (Some(domains), _) => Domains::parse(&domains).map(|domains| {
+                let of_primary = (self.reached, self.server_number.try_into());
+                Position::MariaDb(match of_primary {
+                    (Some(reached), Ok(number)) if !is_replica => {
+                        domains.of_primary(&reached, number)
+                    }
+                    _ => domains,
+                })
+            }),
             (None, Some(gtids)) => GtidSet::parse(&gtids).map(Position::Mysql),
             (None, None) => None,
         };

@@ -65,6 +65,28 @@ impl Position {
         }
     }
 
+    /// Whether a replica at this position has something that its primary, which was asked later, does not have. So the primary
+    /// has lost it, or begun its log anew, and their positions cannot be compared. (Of MySQL it is not known: a replica
+    /// may have a commit for which the primary waits still.)
+    pub(crate) fn is_ahead_of(&self, primary: &Self) -> bool {
+        match (self, primary) {
+            (
+                Self::Postgres { system, timeline, lsn },
+                Self::Postgres { system: of_system, timeline: on_timeline, lsn: primary },
+            ) => system == of_system && timeline == on_timeline && lsn > primary,
+            (Self::MariaDb(own), Self::MariaDb(primary)) => own.is_ahead_of(primary),
+            _ => false,
+        }
+    }
+
+    /// Whether a server that was at `before`, and has not been started anew, was told to be at an earlier position (MariaDB).
+    pub(crate) fn is_set_back_from(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::MariaDb(own), Self::MariaDb(before)) => own.is_set_back_from(before),
+            _ => false,
+        }
+    }
+
     /// How many bytes of the log lie between this position and that of the primary (PostgreSQL).
     pub(crate) fn bytes_behind(&self, primary: &Self) -> Option<u64> {
         match (self, primary) {
@@ -82,6 +104,9 @@ impl Position {
     ///
     /// It has still replayed what it had replayed, and the timeline of what it replays never falls (PostgreSQL).
     pub(crate) fn not_before(self, before: &Self) -> Self {
+        if let (Self::MariaDb(own), Self::MariaDb(before)) = (&self, before) {
+            return Self::MariaDb(own.clone().not_before(before));
+        }
         match (&self, before) {
             (
                 Self::Postgres { system, timeline, lsn },
@@ -227,6 +252,15 @@ mod tests {
         assert_eq!(at(1, 20).merged(&at(1, 10)), at(1, 20));
         assert_eq!(at(1, 20).merged(&at(2, 10)), at(2, 10));
         assert_eq!(at(2, 10).merged(&at(1, 20)), at(2, 10));
+    }
+
+    #[test]
+    fn a_replica_cannot_be_ahead_of_its_primary() {
+        assert!(at(1, 11).is_ahead_of(&at(1, 10)));
+        assert!(!at(1, 10).is_ahead_of(&at(1, 10)));
+        assert!(!at(1, 11).is_ahead_of(&at(2, 10)), "of another timeline it has less, or more");
+        let foreign = Position::Postgres { system: 8, timeline: 1, lsn: 99 };
+        assert!(!foreign.is_ahead_of(&at(1, 10)));
     }
 
     #[test]

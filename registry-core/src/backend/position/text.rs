@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Position;
-use super::gtid::{Domains, GtidSet};
+use super::gtid::{Domains, GtidSet, Identifier};
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,9 +16,9 @@ impl fmt::Display for Position {
             }
             Self::MariaDb(domains) => {
                 f.write_str("m")?;
-                for (at, (domain, number)) in domains.iter().enumerate() {
+                for (at, (domain, Identifier { server, number })) in domains.iter().enumerate() {
                     let separator = if at > 0 { "." } else { "" };
-                    write!(f, "{separator}{domain:x}-{number:x}")?;
+                    write!(f, "{separator}{domain:x}-{server:x}-{number:x}")?;
                 }
                 Ok(())
             }
@@ -54,9 +54,12 @@ impl Position {
             b'm' => {
                 let mut domains = BTreeMap::new();
                 for part in rest.split('.') {
-                    let (domain, number) = part.split_once('-')?;
+                    let (domain, identifier) = part.split_once('-')?;
+                    let (server, number) = identifier.split_once('-')?;
                     let domain = hexadecimal(domain)?.try_into().ok()?;
-                    domains.insert(domain, hexadecimal(number)?);
+                    let server = hexadecimal(server)?.try_into().ok()?;
+                    let number = hexadecimal(number)?;
+                    domains.insert(domain, Identifier { server, number });
                 }
                 Domains::of(domains).map(Self::MariaDb)
             }
@@ -108,8 +111,8 @@ mod tests {
     #[test]
     fn other_texts_are_no_positions() {
         for text in [
-            "", "p", "p1.2", "p1.2.3.4", "p1.2.+3", "p1.2.G", "m", "m1", "m1-", "g", "g1.2", "x1",
-            "é",
+            "", "p", "p1.2", "p1.2.3.4", "p1.2.+3", "p1.2.G", "m", "m1", "m1-", "m1-2", "m1-2-3-4",
+            "g", "g1.2", "x1", "é",
         ] {
             assert_eq!(Position::parse(text), None, "{text}");
         }

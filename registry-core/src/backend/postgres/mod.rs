@@ -42,8 +42,10 @@ use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver, PositionOfCommit};
 use super::error::ConnectError;
 use super::ledger::ledger_by_diesel;
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
-use super::namespace::{LOCK_PAUSE, Namespace, Presence};
+use super::migrate::{
+    MigrationLock, MigrationSession, migrate_by_harness, pause_before_lock, records_by_diesel,
+};
+use super::namespace::{Namespace, Presence};
 use super::pipelines::Pipelines;
 use super::position::ServerState;
 use super::transaction_modes::TransactionModes;
@@ -226,7 +228,15 @@ impl Driver for Postgres {
         hosts::endpoints(&config, deadline).await
     }
 
-    const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
+    // At a level with one snapshot for the whole transaction, which may be the default of the account, the snapshot would
+    // be older than the position that is asked for in the transaction.
+    const BEGIN_READ_ONLY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY");
+
+    // A server in recovery refuses `READ WRITE`.
+    const BEGIN_READ_ONLY_ON_PRIMARY: Option<&'static str> =
+        Some("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET TRANSACTION READ ONLY");
+
     async fn commit_with_position(
         &mut self,
         limit: Duration,
@@ -303,11 +313,15 @@ impl Driver for Postgres {
         url::check_tls(url, &config)
     }
 
-    fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
+    fn lock_migrations(
+        &mut self,
+        _: &DatabaseUrl,
+        is_awaited: &dyn Fn() -> bool,
+    ) -> Result<MigrationLock, DriverError> {
         // Polled, to avoid a deadlock: a statement that waits for the lock would block a `CREATE INDEX CONCURRENTLY` in the
         // migration that holds the lock, because `CREATE INDEX CONCURRENTLY` waits until every older statement has ended.
         while !Handle::current().block_on(takes_lock(self, MIGRATION_LOCK))? {
-            std::thread::sleep(LOCK_PAUSE);
+            pause_before_lock(is_awaited)?;
         }
         Ok(MigrationLock::default())
     }

@@ -61,7 +61,8 @@ use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::ledger::ledger_by_diesel;
 use super::migrate::{
-    MigrationLock, MigrationSession, TableReferences, migrate_by_harness, records_by_diesel,
+    MigrationLock, MigrationSession, TableReferences, migrate_by_harness, pause_before_lock,
+    records_by_diesel,
 };
 use super::resource_exhaustion::{files_were_short, no_files_left};
 use super::transactions::{DEFERRABLE, begin_by_ansi};
@@ -193,7 +194,11 @@ impl Driver for Sqlite {
         Ok(())
     }
 
-    fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
+    fn lock_migrations(
+        &mut self,
+        url: &DatabaseUrl,
+        is_awaited: &dyn Fn() -> bool,
+    ) -> Result<MigrationLock, DriverError> {
         let Some(name) = url.sqlite_file().and_then(|file| file.migration_lock()) else {
             // An in-memory database has one connection, which is this one.
             return Ok(MigrationLock::default());
@@ -201,7 +206,13 @@ impl Driver for Sqlite {
         // A file of its own: closing any handle to the database's file would release the locks that SQLite holds on it in
         // this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
         let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
-        lock.lock()?;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::WouldBlock) => pause_before_lock(is_awaited)?,
+                Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
         Ok(MigrationLock { _file: Some(lock) })
     }
 

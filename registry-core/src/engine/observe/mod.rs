@@ -15,6 +15,7 @@
 //! | [`meters`] | the metrics, through the `metrics` facade |
 //! | [`write_mark`] | whether something may have been written on a connection, and where: what scopes keep of it |
 //! | [`write_account`] | for which scopes the writes of a checkout count |
+//! | [`read_transaction`] | the transaction in which a session reads behind a transaction pooler |
 //! | [`status`] | [`EngineStatus`](status::EngineStatus), the public snapshot |
 
 pub(super) mod caller;
@@ -24,6 +25,7 @@ pub(super) mod holders;
 pub(super) mod instrumentation;
 pub(super) mod invalidation;
 pub(super) mod meters;
+pub(crate) mod read_transaction;
 mod start_times;
 pub(super) mod statement_errors;
 pub(super) mod stats;

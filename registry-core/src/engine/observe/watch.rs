@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caller::Caller;
 use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
+use super::read_transaction::ReadTransaction;
 use super::statement_errors::StatementErrors;
 use super::write_account::{AccountOfCheckout, WriteAccount};
 use crate::backend::observed::{Observed, SessionEffects};
@@ -41,6 +42,8 @@ pub(in crate::engine) struct ConnectionWatch {
     is_instrumentation_replaced: AtomicBool,
     /// Whether the database refuses writes on this connection until it is returned.
     is_kept_from_writing: AtomicBool,
+    /// The transaction that keeps the last read session from writing, if it had one.
+    read_transaction: Mutex<Option<ReadTransaction>>,
     /// For which scopes counts what is written here.
     writes: AccountOfCheckout,
     /// The record of the errors of the connection's statements.
@@ -202,6 +205,15 @@ impl ConnectionWatch {
 
     pub(in crate::engine) fn is_kept_from_writing(&self) -> bool {
         self.is_kept_from_writing.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::engine) fn set_read_transaction(&self, transaction: ReadTransaction) {
+        let mut current = self.read_transaction.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(transaction);
+    }
+
+    pub(in crate::engine) fn read_transaction(&self) -> Option<ReadTransaction> {
+        *self.read_transaction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a statement was cut short: the server may still run it, and its answer is outstanding.

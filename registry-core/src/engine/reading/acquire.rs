@@ -20,6 +20,7 @@ use super::super::acquire::AcquireAttempt;
 use super::super::checkout::Checkout;
 use super::super::engine_use::EngineUse;
 use super::super::error::AcquireError;
+use super::super::observe::read_transaction::{ReadPlace, ReadTransaction};
 use super::super::typed::TypedEngine;
 use super::Reading;
 use super::choice::choose;
@@ -27,7 +28,7 @@ use super::counts::OnPrimary;
 use super::member::{Member, in_millis};
 use super::replicas::Replicas;
 use super::request::{ReadRequest, WantedPosition};
-use crate::backend::{Backend, ConnectError};
+use crate::backend::Backend;
 use crate::cause::Chain;
 use crate::settings::{Role, WhenBehind};
 
@@ -158,9 +159,9 @@ impl<C: Backend> Replicas<C> {
 }
 
 /// A read that waits.
-struct Read<'r, C: Backend> {
-    reading: &'r Reading<C>,
-    engine: &'r EngineUse<TypedEngine<C>>,
+pub(super) struct Read<'r, C: Backend> {
+    pub(super) reading: &'r Reading<C>,
+    pub(super) engine: &'r EngineUse<TypedEngine<C>>,
     request: &'r ReadRequest,
     schema: Option<&'r str>,
     started: Instant,
@@ -306,7 +307,10 @@ impl<C: Backend> Read<'_, C> {
         if member.engine.reads_in_transactions() {
             // Behind the pooler, each transaction may be on another server. So the server is asked in the transaction of
             // the read.
-            if let Err(error) = self.keep_from_writing(&mut checkout).await {
+            let limit = self.engine.settings.options.check_timeout;
+            if let Err(error) =
+                self.keep_from_writing(&mut checkout, ReadPlace::Anywhere, limit).await
+            {
                 replicas.note_failure(member, &Chain(&error).to_string());
                 return Err(Missed::Unfit);
             }
@@ -334,8 +338,12 @@ impl<C: Backend> Read<'_, C> {
         match self.server_state(checkout).await {
             Ok(answer) => {
                 let identity = answer.identity;
-                if !member.engine.reads_in_transactions() {
-                    checkout.note_server_identity(identity);
+                match checkout.read_transaction() {
+                    Some(transaction) if member.engine.reads_in_transactions() => {
+                        let place = ReadPlace::Replica(identity);
+                        checkout.set_read_transaction(ReadTransaction { place, ..transaction });
+                    }
+                    _ => checkout.note_server_identity(identity),
                 }
                 // It is another server than the probe's, and the latest one that was asked.
                 replicas.note_answer(member, answer, asked, losses);
@@ -417,7 +425,7 @@ impl<C: Backend> Read<'_, C> {
                 }
             }
             if self.may_write_on(&engine) {
-                self.keep_from_writing(&mut checkout).await?;
+                self.keep_from_writing_on_primary(&mut checkout).await?;
             }
             match promoted {
                 Some(member) => self.reading.note_read(&Target::Replica(member)),
@@ -461,20 +469,15 @@ impl<C: Backend> Read<'_, C> {
                 Err(_) if self.engine.is_closed() => return Err(self.engine.closed_error()),
                 Err(_) => continue,
             };
-            if self.may_write_on(engine) {
-                self.keep_from_writing(&mut checkout).await?;
+            if self.may_write_on(engine)
+                && self.keep_from_writing_on_primary(&mut checkout).await.is_err()
+            {
+                continue;
             }
             self.reading.note_read(&Target::Primary(why));
             return Ok(Some(checkout));
         }
         Ok(None)
-    }
-
-    /// Whether the connections of the engine may write, unless they are kept from it.
-    fn may_write_on(&self, engine: &Arc<TypedEngine<C>>) -> bool {
-        let shared = self.engine.engine();
-        Arc::ptr_eq(engine, shared) && shared.is_shared_with_reads()
-            || engine.reads_in_transactions()
     }
 
     /// Asks on the connection itself whether its server is the primary still, or has reached the position anyway. If not,
@@ -518,38 +521,6 @@ impl<C: Backend> Read<'_, C> {
         }
     }
 
-    /// Makes the database refuse writes on a connection that others may write on, until it is returned.
-    async fn keep_from_writing(&self, checkout: &mut Checkout<C>) -> Result<(), AcquireError> {
-        let engine = Arc::clone(checkout.engine());
-        if engine.settings.is_isolated {
-            // The connection is in the transaction of the test, with the test's uncommitted rows.
-            return Ok(());
-        }
-        let limit = self.remaining();
-        let effects = checkout.session_effects();
-        let refusing = async {
-            match C::BEGIN_READ_ONLY.filter(|_| engine.reads_in_transactions()) {
-                Some(begin) => checkout.connection_mut().batch_execute(begin).await,
-                None => checkout.connection_mut().enter_work(true).await.map(drop),
-            }
-        };
-        let refused = timeout(limit, refusing).await;
-        checkout.restore_session_effects(effects);
-        let error = match refused {
-            Ok(Ok(())) => {
-                checkout.note_kept_from_writing();
-                return Ok(());
-            }
-            Ok(Err(error)) => ConnectError::Setup {
-                statement: "a read-only transaction".to_owned(),
-                source: error.into(),
-            },
-            Err(_) => ConnectError::TimedOut { after: limit },
-        };
-        checkout.discard();
-        Err(engine.could_not_connect(error))
-    }
-
     fn replicas_behind(&self, replicas: &Replicas<C>) -> AcquireError {
         let now = Instant::now();
         let members = replicas.members();
@@ -568,7 +539,7 @@ impl<C: Backend> Read<'_, C> {
         }
     }
 
-    fn remaining(&self) -> Duration {
+    pub(super) fn remaining(&self) -> Duration {
         self.wait_limit.saturating_sub(self.started.elapsed())
     }
 }

@@ -31,7 +31,8 @@ impl History {
     pub(super) fn push(&mut self, asked: Instant, position: Position) {
         if let Some(last) = self.0.back_mut() {
             if last.position == position {
-                last.asked = asked;
+                // What else it has reached may be known by now.
+                *last = Sample { asked, position };
                 return;
             }
             if !position.has_reached(&last.position) {
@@ -44,6 +45,17 @@ impl History {
         self.0.push_back(Sample { asked, position });
     }
 
+    fn newest_reached(&self, position: &Position) -> Option<&Sample> {
+        self.0.iter().rev().find(|sample| position.has_reached(&sample.position))
+    }
+
+    /// Whether a replica that has answered by `answered` has something that the primary did not have later.
+    pub(super) fn lacks(&self, position: &Position, answered: Instant) -> bool {
+        self.0.back().is_some_and(|newest| {
+            newest.asked >= answered && position.is_ahead_of(&newest.position)
+        })
+    }
+
     /// The last known position of the primary.
     pub(super) fn newest(&self) -> Option<&Position> {
         self.0.back().map(|sample| &sample.position)
@@ -51,9 +63,9 @@ impl History {
 
     /// The latest moment of which a server with this position shows everything. `None` if it is before all samples.
     pub(super) fn fresh_until(&self, position: &Position) -> Option<Instant> {
-        // Later positions have reached the earlier ones, so the samples that are reached come first.
-        let reached = self.0.partition_point(|sample| position.has_reached(&sample.position));
-        self.0.get(reached.checked_sub(1)?).map(|sample| sample.asked)
+        // Whoever has reached a sample has reached those before it, although that is not always known (MariaDB, after another
+        // server has become the primary).
+        self.newest_reached(position).map(|sample| sample.asked)
     }
 }
 

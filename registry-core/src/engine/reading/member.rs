@@ -47,6 +47,10 @@ struct State {
     lag_bytes: Option<u64>,
     /// Whether its data is of another database, or of another system, than the primary's.
     is_foreign: bool,
+    /// When the last answer had arrived.
+    answered: Instant,
+    /// Whether it has had something that the primary does not have. Then nothing is known of what else it has or lacks.
+    has_diverged: bool,
     /// Whether it is the very server that the bind's own URL leads to.
     is_the_primary: bool,
     /// Why it is no replica of the primary, and whether that was reported.
@@ -79,6 +83,8 @@ pub(super) enum Misfit {
     Foreign,
     /// It is a primary, and another one than that of the bind's own URL.
     OtherPrimary,
+    /// It has something that the primary does not have.
+    Diverged,
 }
 
 impl Misfit {
@@ -88,10 +94,14 @@ impl Misfit {
             Self::Foreign => {
                 "it has the data of another database system, or its URL names another database"
             }
+            Self::Diverged => DIVERGED,
             Self::OtherPrimary => "it is a primary, and not that of the bind's URL",
         }
     }
 }
+
+/// Why a replica cannot be used that was ahead of its primary.
+const DIVERGED: &str = "it has commits that the primary does not have, and has to be set up anew";
 
 /// What is known of the primary when an answer of a replica is judged.
 pub(super) struct PrimaryFacts<'a> {
@@ -137,6 +147,8 @@ impl<C: Backend> Member<C> {
             fresh_until: None,
             lag_bytes: None,
             is_foreign: false,
+            answered: Instant::now(),
+            has_diverged: false,
             is_the_primary: false,
             misfit: None,
             reported: None,
@@ -184,7 +196,7 @@ impl<C: Backend> Member<C> {
             }
             return Fitness::Unfit;
         }
-        if state.role == Some(Role::Primary) || state.is_foreign {
+        if state.role == Some(Role::Primary) || state.is_foreign || state.has_diverged {
             return Fitness::Unfit;
         }
         let lag = state.lag(now);
@@ -274,12 +286,18 @@ impl<C: Backend> Member<C> {
             // Another server, or a restarted one: what was known of it is void.
             state.fresh_until = None;
             state.position = None;
+            state.has_diverged = false;
         }
+        state.answered = Instant::now();
         state.identity = Some(answer.identity);
         state.presumed = answer.presumed.or_else(|| answer.position.clone());
         let before = state.position.take().filter(|_| answer.role == Some(Role::Replica));
         state.position = match before {
             Some(before) => {
+                if answer.position.as_ref().is_some_and(|now| now.is_set_back_from(&before)) {
+                    state.fresh_until = None;
+                    state.has_diverged = false;
+                }
                 state.presumed =
                     state.presumed.take().map(|presumed| presumed.on_newer_timeline_of(&before));
                 answer.position.map(|position| position.not_before(&before))
@@ -352,6 +370,9 @@ impl<C: Backend> Member<C> {
         if !self.answers(&state) {
             return format!("{name} has not answered yet");
         }
+        if state.has_diverged {
+            return format!("{name} cannot be used: {DIVERGED}");
+        }
         if state.is_foreign {
             return format!(
                 "{name} has the data of another database system, or its URL names another database"
@@ -397,7 +418,7 @@ impl<C: Backend> Member<C> {
                 Fitness::Behind => ReplicaState::Behind,
                 Fitness::Unfit if last_error.is_some() => ReplicaState::Down,
                 Fitness::Unfit if !self.answers(&state) => ReplicaState::Unknown,
-                Fitness::Unfit if state.is_foreign => ReplicaState::Foreign,
+                Fitness::Unfit if state.is_foreign || state.has_diverged => ReplicaState::Foreign,
                 Fitness::Unfit => ReplicaState::Primary,
             },
             role: state.role,
@@ -430,6 +451,9 @@ impl State {
             _ => true,
         };
         self.is_foreign = !is_of_database;
+        if let (Some(position), Some(Role::Replica)) = (&self.position, self.role) {
+            self.has_diverged |= primary.history.lacks(position, self.answered);
+        }
         match (&self.presumed, primary.history.newest()) {
             (Some(position), Some(newest)) => {
                 self.is_foreign |= !position.is_of_same_system(newest);
@@ -442,6 +466,8 @@ impl State {
         let is_primary = self.role == Some(Role::Primary);
         self.misfit = if self.is_foreign {
             Some(Misfit::Foreign)
+        } else if self.has_diverged {
+            Some(Misfit::Diverged)
         } else if is_primary && primary.identity.is_some() && !self.is_the_primary {
             Some(Misfit::OtherPrimary)
         } else {

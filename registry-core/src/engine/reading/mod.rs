@@ -5,6 +5,7 @@
 //! | this file | [`Reading`], which belongs to the engine of a bind, and is made by the first read |
 //! | [`request`] | [`ReadRequest`]: what a read asks of a replica |
 //! | [`acquire`] | the recipe of a read: choose a replica, wait for one, or go to the primary |
+//! | [`keep_from_writing`] | how a read is kept from writing on a connection on which others write |
 //! | [`choice`] | which of several replicas that are fit |
 //! | [`replicas`] | the replicas of a bind, and the position of its primary |
 //! | [`member`] | one replica: its engine, and what the last probe found |
@@ -32,6 +33,7 @@ mod counts;
 mod endpoints;
 mod examine;
 mod history;
+mod keep_from_writing;
 mod member;
 mod probe;
 mod probes;

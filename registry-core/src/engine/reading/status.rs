@@ -98,7 +98,8 @@ pub enum ReplicaState {
     Down,
     /// It says that it is a primary.
     Primary,
-    /// Its data is of another database, or of another system, than the primary's.
+    /// Its data is of another database, or of another system, than the primary's, or it has commits that the primary does not
+    /// have.
     Foreign,
 }
 

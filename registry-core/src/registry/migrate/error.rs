@@ -187,7 +187,7 @@ pub enum MigrateError {
         /// The name of the migration that was to be reverted.
         migration: String,
         /// The names of the migrations that this call reverted before it.
-        reverted: Vec<String>,
+        reverted: Box<[String]>,
         /// Whether a part of it may have been reverted permanently, as with `Migration`.
         in_part: bool,
         /// How often it was tried: more than once only if it waited too long for a lock, see
@@ -211,7 +211,7 @@ pub enum MigrateError {
         /// The name of the migration that failed.
         migration: String,
         /// The names of the migrations that this call reverted before it.
-        reverted: Vec<String>,
+        reverted: Box<[String]>,
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
         /// Whether a part of the migration may have been applied permanently. That is so if the migration has committed
@@ -248,11 +248,11 @@ pub enum MigrateError {
         limit: Duration,
         /// The name of the migration that was stopped. `None` if none was running: while the change waited for a
         /// connection or for a lock of the registry's, or between two migrations.
-        migration: Option<String>,
+        migration: Option<Box<str>>,
         /// The names of the migrations that this call reverted.
-        reverted: Vec<String>,
+        reverted: Box<[String]>,
         /// The names of the migrations that this call ran.
-        applied: Vec<String>,
+        applied: Box<[String]>,
         /// Whether a part of the migration may have been applied permanently, as with `Migration`.
         in_part: bool,
         /// With what the stopped migration failed.
@@ -268,7 +268,7 @@ pub enum MigrateError {
         /// The name of the migration that panicked, if it was one.
         migration: Option<String>,
         /// The names of the migrations that this call reverted before it.
-        reverted: Vec<String>,
+        reverted: Box<[String]>,
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },

@@ -1,7 +1,7 @@
 //! The migrations of a bind for callers that do not know its type.
 
 use std::fmt::{self, Write};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -15,7 +15,7 @@ use super::on_engine::{OpenDatabase, run_on, status_on};
 use super::options::MigrateOptions;
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
-use super::run::check_versions;
+use super::run::{check_versions, panicked};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
@@ -161,7 +161,8 @@ impl<B: Bind> KnownMigrations for Known<B> {
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
         let key = self.key();
-        let migrations = self.source.migrations();
+        let migrations = catch_unwind(AssertUnwindSafe(|| self.source.migrations()));
+        let migrations = migrations.map_err(|_| panicked(key))?;
         let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
         check_versions::<B::Connection>(key, &migrations)?;
         let described = migrations.iter().map(|migration| {

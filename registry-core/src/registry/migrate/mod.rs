@@ -134,7 +134,34 @@ impl Registry {
 
     /// The migrations of the bind `B`: their state in its database, and what changes it.
     ///
-    /// It connects to nothing by itself, and reads `migrations` at each call of a method.
+    /// It connects to nothing by itself. Each method of [`Migrations`] lists `migrations` anew.
+    ///
+    /// ```
+    /// # use diesel::migration::{Migration, MigrationSource};
+    /// # struct AnalyticsMigrations;
+    /// # impl MigrationSource<diesel::sqlite::Sqlite> for AnalyticsMigrations {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: AnalyticsMigrations = AnalyticsMigrations;
+    /// use std::time::Duration;
+    ///
+    /// use registry_core::{Registry, binds};
+    ///
+    /// binds! { pub Analytics: Sqlite = "analytics"; }
+    /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/analytics");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let migrations = registry.migrations::<Analytics>(MIGRATIONS);
+    /// println!("{}", migrations.plan().await?); // the SQL of what is pending
+    /// let report = migrations.lock_timeout(Duration::from_secs(5)).run().await?;
+    /// println!("{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn migrations<B: Bind>(
         &self,
@@ -192,6 +219,26 @@ impl Tenant {
 
     /// The migrations of the bind `B`: their state in the tenant's database, or in its schema, and what changes it, see
     /// [`Registry::migrations`].
+    ///
+    /// ```
+    /// use registry_core::migrations::MigrationSet;
+    /// use registry_core::{Registry, Sqlite, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// # std::fs::write(folder.path().join("acme.db"), "")?;
+    /// // url = "sqlite:///srv/tenants/{tenant}.db"
+    /// let registry = Registry::builder().bind("analytics", url).build()?;
+    /// let migrations = registry.tenant("acme")?.migrations::<Analytics>(MigrationSet::<Sqlite>::new());
+    /// let status = migrations.status().await?;
+    /// assert_eq!(status.to_string(), "bind `analytics`, tenant `acme`: no migrations");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn migrations<B: Bind>(
         &self,

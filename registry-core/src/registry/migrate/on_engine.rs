@@ -12,7 +12,7 @@ use super::connection::{MigrationConnection, Purpose};
 use super::error::MigrateError;
 use super::options::MigrateOptions;
 use super::report::MigrateReport;
-use super::run::{ChangeTask, make_change, read_status};
+use super::run::{ChangeTask, Subject, make_change, read_status};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
@@ -54,7 +54,8 @@ pub(super) fn status_on<B: Bind>(
         };
         let Some(connection) = connection? else { return Err(unknown_tenant(key, tenant)) };
         let read = |status, _: &_| status;
-        read_status(&registry, runtime, typed_engine, connection, source, tenant, read).await
+        let subject = Subject { key, tenant };
+        read_status(&registry, runtime, typed_engine, connection, source, subject, read).await
     }
     .boxed()
 }
@@ -83,8 +84,8 @@ pub(super) fn run_on<B: Bind>(
         let opening = MigrationConnection::open(engine, schema.as_deref(), Purpose::Change);
         let connection = opening.await?;
         let Some(connection) = connection else { return Err(unknown_tenant(key, tenant)) };
-        let (change, options) = (Change::Run, MigrateOptions::default());
-        let task = ChangeTask { source, change, options, until: None, tenant };
+        let (subject, options) = (Subject { key, tenant }, MigrateOptions::default());
+        let task = ChangeTask::new(subject, source, Change::Run, options);
         make_change(&registry, runtime, typed_engine, connection, task, Some(write)).await
     }
     .boxed()

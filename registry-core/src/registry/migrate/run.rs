@@ -24,15 +24,34 @@ use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
+/// The bind whose migrations they are, and the tenant whose database it is. Several binds can share an engine, so the engine
+/// does not know the bind.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) key: BindKey,
+    pub(crate) tenant: Option<String>,
+}
+
 /// A change to make on a connection.
 pub(crate) struct ChangeTask<C: Backend> {
+    pub(crate) subject: Subject,
     pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
     /// When the change has to end.
-    pub(crate) until: Option<Instant>,
-    /// The tenant whose database it is.
-    pub(crate) tenant: Option<String>,
+    pub(super) end: Option<Instant>,
+}
+
+impl<C: Backend> ChangeTask<C> {
+    /// A change whose time begins now.
+    pub(crate) fn new(
+        subject: Subject,
+        source: SharedSource<C>,
+        change: Change,
+        options: MigrateOptions,
+    ) -> Self {
+        Self { subject, source, change, options, end: options.end() }
+    }
 }
 
 /// Runs the pending migrations of `source` on this connection of this engine, for the first time in a new database.
@@ -44,13 +63,11 @@ pub(crate) async fn run_migrations<C: Backend>(
     source: impl MigrationSource<C::Backend> + Send + 'static,
     tenant: &str,
 ) -> Result<MigrateReport, MigrateError> {
-    let task = ChangeTask {
-        source: SharedSource::new(source),
-        change: Change::Run,
-        options: MigrateOptions::default(),
-        until: None,
-        tenant: Some(tenant.to_owned()),
-    };
+    // The engine is the tenant's alone.
+    let key = engine.settings().key;
+    let subject = Subject { key, tenant: Some(tenant.to_owned()) };
+    let task =
+        ChangeTask::new(subject, SharedSource::new(source), Change::Run, MigrateOptions::default());
     make_change(registry, runtime, engine, connection, task, None).await
 }
 
@@ -67,27 +84,33 @@ pub(super) async fn make_change<C: Backend>(
     task: ChangeTask<C>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
-    let key = engine.settings().key;
+    let key = task.subject.key;
     let limit = engine.settings().options.acquire_timeout;
     let files = FileDescriptors::new(registry.clone(), limit, task.source.are_in_files());
     let panicked = |_| panicked(key);
     // Diesel's migrations and the lock block, so they run in a thread for blocking work. That works in every kind of
     // runtime.
     let locked_engine = Arc::clone(&engine);
+    // Dropped with this future.
+    let caller = Arc::new(());
+    let waiting = Arc::downgrade(&caller);
     let locking = move || {
         let url = locked_engine.settings().url_to_migrate();
-        let lock = files.with_files(|| connection.connection().lock_migrations(url));
+        let is_awaited = || waiting.strong_count() > 0;
+        let lock = files.with_files(|| connection.connection().lock_migrations(url, &is_awaited));
         (connection, files, lock)
     };
     let too_late = |_| too_late(key, &task.options);
     let locking = runtime.spawn_blocking(locking);
-    let locked = until(task.until, locking).await.map_err(too_late)?;
+    let locked = until(task.end, locking).await.map_err(too_late)?;
+    drop(caller);
     let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
     let turn = engine.wait_for_turn(write, Instant::now(), None);
-    let turn = until(task.until, turn).await.map_err(too_late)??;
-    let limits = connection.limits(&task.options, task.until);
+    let turn =
+        until(task.end, turn).await.map_err(too_late)?.map_err(|error| error.of_bind(key))?;
+    let limits = connection.limits(&task.options, task.end);
     let enforcing = limits
         .time_limit
         .clone()
@@ -131,15 +154,15 @@ pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
         key,
         limit: options.time_limit.unwrap_or_default(),
         migration: None,
-        reverted: Vec::new(),
-        applied: Vec::new(),
+        reverted: Box::default(),
+        applied: Box::default(),
         in_part: false,
         source: None,
     }
 }
 
-fn panicked(key: BindKey) -> MigrateError {
-    MigrateError::Panicked { key, migration: None, reverted: Vec::new(), applied: Vec::new() }
+pub(super) fn panicked(key: BindKey) -> MigrateError {
+    MigrateError::Panicked { key, migration: None, reverted: Box::default(), applied: Vec::new() }
 }
 
 /// Makes a change. The caller has locked the migrations.
@@ -150,8 +173,7 @@ fn run<C: Backend>(
     limits: Limits,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
-    let key = engine.settings().key;
-    let ChangeTask { source, change, tenant, options, .. } = task;
+    let ChangeTask { subject: Subject { key, tenant }, source, change, options, .. } = task;
     let migrations = match list::<C>(key, &source, files) {
         Ok(migrations) => migrations,
         Err(error) => return (connection, Err(error)),
@@ -181,10 +203,10 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     engine: Arc<TypedEngine<C>>,
     connection: MigrationConnection<C>,
     source: SharedSource<C>,
-    tenant: Option<String>,
+    subject: Subject,
     read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
 ) -> Result<R, MigrateError> {
-    let key = engine.settings().key;
+    let Subject { key, tenant } = subject;
     let limit = engine.settings().options.acquire_timeout;
     let files = FileDescriptors::new(registry.clone(), limit, source.are_in_files());
     let work = move || {
@@ -242,6 +264,7 @@ fn failed(
     reverted: Vec<String>,
     failure: MigrationFailure,
 ) -> MigrateError {
+    let reverted = reverted.into_boxed_slice();
     match failure {
         MigrationFailure::List(source) => MigrateError::List { key, source },
         MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
@@ -280,7 +303,15 @@ fn failed(
         MigrationFailure::TimeLimit { stopped, in_part } => {
             let limit = options.time_limit.unwrap_or_default();
             let (migration, source) = stopped.unzip();
-            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
+            MigrateError::TimeLimit {
+                key,
+                limit,
+                migration: migration.map(String::into_boxed_str),
+                reverted,
+                applied: applied.into(),
+                in_part,
+                source,
+            }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }

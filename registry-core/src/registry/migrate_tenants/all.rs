@@ -222,7 +222,7 @@ async fn digest_of(migrations: Arc<dyn KnownMigrations>) -> Result<MigrationsDig
     let key = migrations.key();
     let reading = tokio::task::spawn_blocking(move || migrations.digest());
     reading.await.unwrap_or_else(|_| {
-        let (reverted, applied) = (Vec::new(), Vec::new());
+        let (reverted, applied) = (Box::default(), Vec::new());
         Err(MigrateError::Panicked { key, migration: None, reverted, applied })
     })
 }

@@ -69,9 +69,9 @@ pub enum MigrateTenantsError {
         /// The bind key of the ledger.
         ledger: BindKey,
         /// The host and the process that has the lease, as it has named itself.
-        holder: Option<String>,
+        holder: Option<Box<str>>,
         /// Since when, in UTC.
-        since: Option<String>,
+        since: Option<Box<str>>,
         /// How long this run has waited.
         after: std::time::Duration,
         /// What was found to be up to date before.

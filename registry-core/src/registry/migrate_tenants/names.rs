@@ -179,7 +179,7 @@ impl Intake {
     fn checked(&mut self, name: Box<str>) -> NextName {
         let name: Arc<str> = name.into();
         let refused =
-            |result| NextName::Refused(TenantOutcome { tenant: (&*name).to_owned(), result });
+            |result| NextName::Refused(TenantOutcome { tenant: name.to_string(), result });
         if let Err(error) = TenantName::new(&name) {
             return refused(TenantResult::Failed(TenantFailure::Name(error)));
         }

@@ -78,3 +78,6 @@ pub(in crate::settings) fn check_migrations(
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,7 @@ impl Run {
                 let result = migrated.unwrap_or_else(|panicked| {
                     TenantResult::Failed(TenantFailure::Panicked(panicked.to_string()))
                 });
-                TenantOutcome { tenant: (&*tenant).to_owned(), result }
+                TenantOutcome { tenant: tenant.to_string(), result }
             });
         }
     }
@@ -231,7 +231,7 @@ impl Run {
         match next {
             // It was named before the names that are remembered.
             NextName::Name(tenant) if self.running_names.contains(&tenant) => {
-                let tenant = (&*tenant).to_owned();
+                let tenant = tenant.to_string();
                 self.note(TenantOutcome { tenant, result: TenantResult::Repeated });
             }
             NextName::Name(tenant) if self.stop.is_some() => self.note_not_reached(&tenant),
@@ -352,7 +352,8 @@ impl Run {
                 MigrateTenantsError::LeaseLost { key, ledger, report, source }
             }
             (Some(Stop::LeaseHeld { holder, after }), _) => {
-                let (holder, since) = holder.map(|holder| (holder.name, holder.since)).unzip();
+                let (holder, since) =
+                    holder.map(|holder| (holder.name.into(), holder.since.into())).unzip();
                 MigrateTenantsError::LeaseHeld { key, ledger, holder, since, after, report }
             }
             (None | Some(Stop::Early | Stop::Dropped), Some(source)) => {
@@ -367,3 +368,6 @@ impl Run {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

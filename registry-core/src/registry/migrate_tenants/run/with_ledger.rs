@@ -35,7 +35,7 @@ impl Run {
                 for tenant in names {
                     match done.contains(&*tenant) {
                         true => self.note(TenantOutcome {
-                            tenant: (&*tenant).to_owned(),
+                            tenant: tenant.to_string(),
                             result: TenantResult::UpToDate,
                         }),
                         false if self.stop.is_some() => self.note_not_reached(&tenant),
@@ -81,7 +81,10 @@ impl Run {
         };
         self.ledger = Some(ledger);
         self.postpone_lease_check();
-        done.map(|done| done.into_iter().collect()).map_err(Stop::Ledger)
+        match done {
+            Ok(done) => Ok(done.into_iter().collect()),
+            Err(error) => Err(self.ledger_failed(error).await),
+        }
     }
 
     async fn take_lease(
@@ -121,14 +124,20 @@ impl Run {
             }
         }
         if let Err(error) = written {
-            let has_lease = ledger.has_lease(self.task.key).await;
-            self.has_lease = false;
-            self.stop_for(match has_lease {
-                Ok(true) => Stop::Ledger(error),
-                Ok(false) | Err(_) => Stop::LeaseLost(Some(error)),
-            });
+            let stop = self.ledger_failed(error).await;
+            self.stop_for(stop);
         }
         self.postpone_lease_check();
+    }
+
+    /// What an error of the ledger means while the run has the lease.
+    async fn ledger_failed(&mut self, error: DriverError) -> Stop {
+        let Some(ledger) = &mut self.ledger else { return Stop::Ledger(error) };
+        self.has_lease = ledger.has_lease(self.task.key).await.unwrap_or(false);
+        match self.has_lease {
+            true => Stop::Ledger(error),
+            false => Stop::LeaseLost(Some(error)),
+        }
     }
 
     pub(super) async fn check_lease(&mut self) {
