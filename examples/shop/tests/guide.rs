@@ -1,4 +1,5 @@
-//! The guide's chapter "Migrations" shows the files of this package, and what the program prints.
+//! The guide's chapter "Migrations" shows the files of this package, and that chapter and "The command line" show what the
+//! program prints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,13 @@ fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn chapter() -> String {
-    let path = package().join("../../docs/guide/migrations.md");
+fn chapter(name: &str) -> String {
+    let path = package().join("../../docs/guide").join(name);
     fs::read_to_string(path).expect("the chapter")
 }
 
-/// The blocks of the chapter in that language.
-fn blocks(language: &str) -> Vec<String> {
-    let chapter = chapter();
+/// The blocks of a chapter in that language.
+fn blocks(chapter: &str, language: &str) -> Vec<String> {
     let start = format!("\n```{language}\n");
     let blocks = chapter.split(&start).skip(1);
     blocks
@@ -40,7 +40,7 @@ fn files_in(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn chapter_shows_every_file_of_the_package() {
-    let chapter = chapter();
+    let chapter = chapter("migrations.md");
     let mut files = vec![package().join("src/main.rs"), package().join("settings.toml")];
     files_in(&package().join("migrations"), &mut files);
     assert_eq!(files.len(), 10, "{files:?}");
@@ -67,20 +67,21 @@ fn chapter_shows_the_dependencies_of_the_package() {
         let features = |dependency: &toml::Value| dependency.get("features").cloned();
         dependencies.iter().map(|(name, one)| (name.clone(), features(one))).collect::<Vec<_>>()
     };
-    let shown = blocks("toml").into_iter().find(|block| block.starts_with("[dependencies]"));
+    let blocks = blocks(&chapter("migrations.md"), "toml");
+    let shown = blocks.into_iter().find(|block| block.starts_with("[dependencies]"));
     let own = fs::read_to_string(package().join("Cargo.toml")).expect("the manifest");
     assert_eq!(dependencies(&shown.expect("the dependencies")), dependencies(&own));
 }
 
-/// A command of the chapter with what it prints.
+/// A command of a chapter with what it prints.
 struct Step {
     command: String,
     printed: String,
 }
 
-fn steps() -> Vec<Step> {
+fn steps(chapter: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for block in blocks("console") {
+    for block in blocks(chapter, "console") {
         for line in block.lines() {
             if let Some(command) = line.strip_prefix("$ ") {
                 steps.push(Step { command: command.to_owned(), printed: String::new() });
@@ -92,6 +93,11 @@ fn steps() -> Vec<Step> {
         }
     }
     steps
+}
+
+/// The arguments of the program, if the command runs it.
+fn arguments(command: &str) -> Option<&str> {
+    command.strip_prefix("cargo run -q -- ").or_else(|| command.strip_prefix("shop "))
 }
 
 /// Runs the program in a folder, and returns what it prints and its exit code.
@@ -136,15 +142,25 @@ fn sorted(lines: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_command_prints_what_the_chapter_shows() {
+fn every_command_prints_what_migrations_shows() {
+    assert_prints_what_is_shown("migrations.md", 16);
+}
+
+#[test]
+fn every_command_prints_what_the_command_line_shows() {
+    assert_prints_what_is_shown("command-line.md", 4);
+}
+
+/// Runs the commands of a chapter in an empty folder.
+fn assert_prints_what_is_shown(name: &str, count: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().canonicalize().expect("its path");
     fs::copy(package().join("settings.toml"), folder.join("settings.toml")).expect("the settings");
-    let steps = steps();
-    assert!(steps.len() > 10, "{}", steps.len());
+    let steps = steps(&chapter(name));
+    assert_eq!(steps.len(), count);
     let mut last_exit = 0;
     for Step { command, printed } in steps {
-        let actual = if let Some(arguments) = command.strip_prefix("cargo run -q -- ") {
+        let actual = if let Some(arguments) = arguments(&command) {
             let (actual, exit) = run(&folder, &arguments.split(' ').collect::<Vec<_>>());
             last_exit = exit;
             actual
