@@ -171,12 +171,9 @@ async fn what_cannot_be_read_is_a_failure_with_its_cause() {
 /// One failure for it, and not a second one for its migrations.
 #[tokio::test]
 async fn a_bind_that_does_not_answer_is_not_asked_for_its_migrations() {
-    let registry = binds()
-        .builder()
-        .bind("reports", super::nowhere())
-        .migrations::<Reports>(Steps(vec![ITEMS]))
-        .build()
-        .expect("good settings");
+    let binds = Binds { reports: super::nowhere().as_str().into(), ..binds() };
+    let builder = binds.builder().migrations::<Reports>(Steps(vec![ITEMS]));
+    let registry = builder.build().expect("good settings");
     let error = registry.verify().await.expect_err("nobody is there");
     assert!(
         matches!(error.failures(), [VerifyFailure::Acquire(AcquireError::Connect { .. })]),
