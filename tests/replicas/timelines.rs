@@ -79,7 +79,8 @@ async fn account_that_may_not_see_timelines_is_told_what_reads_after_tokens_need
 /// The probe cannot connect, and a session that has long been open writes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promoted_replica_is_not_read_after_a_token_that_it_has_not_reached() {
-    let rig = Rig::new(2).await;
+    // A machine with other work needs more than a second for a write.
+    let rig = Rig::with(2, |bind| bind.check_timeout(Duration::from_secs(20))).await;
     block_in_place(|| rig.cluster.promote(1));
     let mut session = rig.registry.session::<Main>().await.expect("a session");
     let backend: i32 =
