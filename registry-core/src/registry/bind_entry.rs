@@ -38,11 +38,6 @@ impl BindEntry {
         }
     }
 
-    /// Whether each tenant has a database or a schema of its own.
-    pub(super) fn is_per_tenant(&self) -> bool {
-        !matches!(self, Self::Single(_))
-    }
-
     /// The backend of its databases. `None` if it is unknown until a resolver is asked.
     pub(super) fn backend(&self) -> Option<BackendKind> {
         match self {
