@@ -123,7 +123,7 @@ pub mod error;
 // The programs of the guide need these features, and are only tested with all of them enabled.
 #[cfg(any(
     all(doc, not(doctest), feature = "engine"),
-    all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
+    all(doctest, feature = "axum", feature = "cli", feature = "postgres", feature = "sqlite")
 ))]
 pub mod guide;
 #[cfg(feature = "engine")]

@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use registry_core::tenant::{TenantResult, tenant_names};
-use registry_core::{MigrateTenantsError, Registry};
+use registry_core::{BindSettings, MigrateTenantsError, Registry};
 
 use crate::support::proxy::Proxy;
 use crate::support::steps::{Step, Steps, step};
@@ -346,4 +346,41 @@ async fn names_are_asked_of_the_ledger_ten_thousand_at_a_time() {
         .expect("nothing to do");
     assert_eq!((report.up_to_date, report.tenants()), (NAMES as u64, NAMES as u64));
     assert_eq!(most.load(Ordering::SeqCst), 10_000);
+}
+
+/// With a schema for each tenant, the connections of the bind are the bound.
+#[tokio::test]
+async fn schemas_of_tenants_are_migrated_and_kept() {
+    let url = postgres().database("schemas");
+    for name in names(5) {
+        postgres().execute_in(&url, &format!("CREATE SCHEMA tenant_{name}"));
+    }
+    let settings = BindSettings::new(url.as_str()).tenant_schema("tenant_{tenant}");
+    let registry = Registry::builder()
+        .bind("crm", settings.max_connections(2))
+        .bind("default", url.as_str())
+        .build()
+        .expect("good settings");
+    let run = || {
+        registry
+            .migrate_tenants::<on_postgres::Crm>(tenant_names(names(6)), Steps(vec![RUNS, SECOND]))
+            .ledger::<on_postgres::Main>()
+            .jobs(100)
+            .keep_going()
+    };
+    for (applied, up_to_date) in [(5, 0), (0, 5)] {
+        let error = run().await.expect_err("one has no schema");
+        let report = error.report().expect("a run");
+        let counts = (report.applied, report.up_to_date, report.failed);
+        assert_eq!(counts, (applied, up_to_date, 1), "{error}");
+        assert!(report.failures[0].to_string().starts_with("t6: failed: "), "{error}");
+    }
+    for name in names(5) {
+        // Division by zero unless there is one row.
+        let once = format!("SELECT 1 / (count(*) = 1)::int FROM tenant_{name}.runs");
+        postgres().execute_in(&url, &once);
+        postgres().execute_in(&url, &format!("DROP SCHEMA tenant_{name} CASCADE"));
+    }
+    let error = run().await.expect_err("one has no schema");
+    assert_eq!(error.report().expect("a run").up_to_date, 5, "{error}");
 }

@@ -10,9 +10,13 @@ use registry_core::cli::{DatabaseCommand, Databases};
 use registry_core::tenant::TenantNames;
 use registry_core::{Registry, RunQueryDsl, Settings, SettingsError, bind_tables, binds};
 
-diesel::table! { customers (name) { name -> Text, } }
-diesel::table! { events (id) { id -> Integer, customer -> Text, what -> Text, } }
-diesel::table! { invoices (id) { id -> Integer, cents -> BigInt, } }
+use schema::{customers, events, invoices};
+
+mod schema {
+    diesel::table! { customers (name) { name -> Text, } }
+    diesel::table! { events (id) { id -> Integer, customer -> Text, what -> Text, } }
+    diesel::table! { invoices (id) { id -> Integer, cents -> BigInt, } }
+}
 
 binds! {
     Main: Sqlite = "default";
@@ -79,11 +83,12 @@ fn customer_names(registry: &Registry) -> impl TenantNames + use<> {
 }
 
 async fn add(registry: &Registry, customer: &str) -> anyhow::Result<()> {
-    registry.create_tenant::<Crm>(customer, CRM).await?;
+    // In this order: a name without a database would be reported by `manage migrate --all-tenants`.
     diesel::insert_into(customers::table)
         .values(customers::name.eq(customer))
         .execute(registry)
         .await?;
+    registry.create_tenant::<Crm>(customer, CRM).await?;
     println!("added {customer}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::tenants::{TenantBind, TenantSource};
+use super::tenants::{Tenant, TenantBind, TenantSource};
 use crate::engine::AnyEngine;
 use crate::settings::{BackendKind, BindKey};
 
@@ -35,6 +35,15 @@ impl BindEntry {
         match self {
             Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => Some(engine.current()),
             Self::DatabasePerTenant(_) => None,
+        }
+    }
+
+    /// Forgets that the migrations in the schema of a tenant were complete, so that they are checked again.
+    pub(super) fn forget_checked_migrations(&self, tenant: &Tenant) {
+        if let Self::SchemaPerTenant { engine, schema } = self
+            && let Ok(schema) = tenant.schema_name(self.key(), schema)
+        {
+            engine.current().checked_migrations().forget_schema(&schema);
         }
     }
 

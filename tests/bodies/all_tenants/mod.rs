@@ -289,6 +289,7 @@ async fn no_more_tenants_are_migrated_at_once_than_jobs_and_engines() {
         let run = tokio::spawn(run.into_future());
         for left in (0..7).rev() {
             gated.until_running(most.min(left + 1)).await;
+            assert_eq!(registry.status().on_demand.waiting, 0, "none waits for an engine");
             gated.release(1);
             crate::support::eventually(|| {
                 gated.running() < most.min(left + 1) || gated.started() > 7 - left

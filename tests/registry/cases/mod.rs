@@ -2,6 +2,7 @@
 
 mod both_servers;
 mod connections;
+mod diesel_cli;
 mod environment;
 mod leftovers;
 mod mixed;
