@@ -33,7 +33,10 @@ binds! {
 
 diesel::table! {
     /// The airlines, which are the tenants.
-    airlines (name) { name -> Text, }
+    airlines (name) {
+        /// The name, which is the name of the tenant too.
+        name -> Text,
+    }
 }
 bind_tables!(Main; airlines);
 

@@ -380,6 +380,24 @@ async fn migration_outside_a_transaction_is_run_and_reverted() {
     assert_eq!(migrations.revert(1).await.expect("it is reverted").reverted, [index.name]);
 }
 
+/// PostgreSQL runs the statements of one message in one transaction.
+#[tokio::test]
+async fn concurrent_index_beside_another_statement_is_refused() {
+    if NAME != "postgres" {
+        return;
+    }
+    let registry = registry(&database());
+    let two =
+        "DROP INDEX CONCURRENTLY IF EXISTS by_id; CREATE INDEX CONCURRENTLY by_id ON items (id)";
+    let migrations = migrations(&registry, &[ITEMS, alone("20260202000000_index", two)]);
+    let error = migrations.run().await.expect_err("it is a transaction");
+    assert!(causes(&error)[1].contains("transaction block"), "{error:?}");
+    let drop = alone("20260202000000_drop", "DROP INDEX CONCURRENTLY IF EXISTS by_id");
+    let create = alone("20260202000001_index", "CREATE INDEX CONCURRENTLY by_id ON items (id)");
+    let migrations = self::migrations(&registry, &[ITEMS, drop, create]);
+    assert_eq!(migrations.run().await.expect("each has one statement").applied.len(), 2);
+}
+
 /// What the table of versions says afterwards counts.
 #[tokio::test]
 async fn revert_that_leaves_a_transaction_open_is_not_recorded() {

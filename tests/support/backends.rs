@@ -80,7 +80,10 @@ pub(crate) mod postgres_schemas {
         super::postgres::database()
     }
 
-    pub(crate) use super::postgres::tenants;
+    /// An empty database for each tenant, as with the other backends.
+    pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+        super::postgres::tenants(names)
+    }
 
     /// A bind with an empty schema for each tenant.
     pub(crate) fn tenant_settings<'a>(

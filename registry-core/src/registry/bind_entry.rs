@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::tenants::{TenantBind, TenantSource};
+use super::tenants::{Tenant, TenantBind, TenantSource};
 use crate::engine::AnyEngine;
 use crate::settings::{BackendKind, BindKey};
 
@@ -41,6 +41,15 @@ impl BindEntry {
     /// Whether each tenant has a database or a schema of its own.
     pub(super) fn is_per_tenant(&self) -> bool {
         !matches!(self, Self::Single(_))
+    }
+
+    /// Forgets that the migrations in the schema of a tenant were complete, so that they are checked again.
+    pub(super) fn forget_checked_migrations(&self, tenant: &Tenant) {
+        if let Self::SchemaPerTenant { engine, schema } = self
+            && let Ok(schema) = tenant.schema_name(self.key(), schema)
+        {
+            engine.current().checked_migrations().forget_schema(&schema);
+        }
     }
 
     /// The backend of its databases. `None` if it is unknown until a resolver is asked.

@@ -19,9 +19,9 @@ use crate::cause::DriverError;
 use crate::on_demand::OnDemandEngines;
 use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BackendKind, BindKey, BindSettings, BuilderSettings, ConnectFn, Connector,
-    CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved,
-    Settings, SettingsError, UnknownBind, WrongBackend,
+    self, BindKey, BindSettings, BuilderSettings, ConnectFn, Connector, CredentialSource,
+    Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
+    SettingsError, UnknownBind, WrongBackend,
 };
 use crate::token::TokenKey;
 use crate::{backend, engine};
@@ -92,11 +92,8 @@ pub struct RegistryBuilder {
     code: BuilderSettings,
     resolvers: Vec<TenantResolver>,
     work: WorkOptions,
-    migrations: Vec<ToldMigrations>,
+    migrations: Vec<Arc<dyn KnownMigrations>>,
 }
-
-/// The migrations of a bind, and the backend that they are for.
-type ToldMigrations = (BackendKind, Arc<dyn KnownMigrations>);
 
 impl RegistryBuilder {
     /// Takes binds and options from `settings`. They replace the settings of an earlier call.
@@ -292,7 +289,7 @@ impl RegistryBuilder {
         mut self,
         source: impl MigrationSource<DieselBackend<B>> + Send + 'static,
     ) -> Self {
-        self.migrations.push((B::Connection::KIND, known::<B>(source)));
+        self.migrations.push(known::<B>(source));
         self
     }
 
@@ -413,7 +410,7 @@ impl RegistryBuilder {
         });
         let binds = engines.into_iter().map(entry_of).chain(tenant_binds).collect();
         let on_demand = OnDemandEngines::new(on_demand);
-        let migrations = migrations.into_iter().map(|(_, known)| (known.key(), known));
+        let migrations = migrations.into_iter().map(|known| (known.key(), known));
         let gate = Gate::new(migrations.collect());
         Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, gate, None))
     }
@@ -421,25 +418,25 @@ impl RegistryBuilder {
 
 /// The problems with the migrations that the builder was told. `binds` are all bind keys.
 fn wrong_migrations(
-    told: &[ToldMigrations],
+    told: &[Arc<dyn KnownMigrations>],
     engines: &[EngineSettings],
     binds: &[BindKey],
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (at, (backend, known)) in told.iter().enumerate() {
-        let key = known.key();
+    for (at, known) in told.iter().enumerate() {
+        let (key, expected) = (known.key(), known.backend());
         let mut problem = |message: String| {
             problems.push(Problem::new(format!("migrations of {:?}", key.as_str()), message));
         };
         if !binds.contains(&key) {
             problem(UnknownBind::new(&key, binds.iter().copied()).to_string());
-        } else if told[..at].iter().any(|(_, before)| before.key() == key) {
+        } else if told[..at].iter().any(|before| before.key() == key) {
             problem("given twice: put them into one source".to_owned());
         }
         let found = engines.iter().find(|engine| engine.key == key);
-        let found = found.map(|engine| engine.url.backend()).filter(|found| found != backend);
+        let found = found.map(|engine| engine.url.backend()).filter(|found| *found != expected);
         if let Some(found) = found {
-            problem(WrongBackend { key, expected: *backend, found }.to_string());
+            problem(WrongBackend { key, expected, found }.to_string());
         }
     }
     problems

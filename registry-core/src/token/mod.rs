@@ -29,7 +29,9 @@ pub use text::InvalidToken;
 /// for each database, and one that was [merged](Self::merge) may have many. It tells nothing of the data. One that an untrusted client keeps is [`signed`](Self::signed), because a forged one could send all reads to
 /// the primary.
 ///
-/// Binds without replicas, and SQLite, have no positions: their tokens are empty, and reads are always after them.
+/// Binds without replicas, and SQLite, have no positions: their tokens are empty, and all reads are after them. That holds in
+/// one process. Another process whose settings do have replicas may read from one of them after an empty token. So where
+/// tokens are handed on, give the replicas to the processes that write, too.
 ///
 /// ```
 /// use registry_core::{Error, Registry, Token};

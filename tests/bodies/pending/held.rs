@@ -48,6 +48,45 @@ impl Held {
     }
 }
 
+/// Migrations that the test holds when a check has read the table of versions, and has not answered yet: a check drops
+/// its list of migrations at its end.
+#[derive(Clone, Default)]
+pub(super) struct HeldAfterRead(pub(super) Held);
+
+impl<DB: Backend> MigrationSource<DB> for HeldAfterRead {
+    fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
+        self.0.0.listed.fetch_add(1, Ordering::SeqCst);
+        Ok(vec![Box::new(HoldsOnDrop(self.0.clone()))])
+    }
+}
+
+struct HoldsOnDrop(Held);
+
+impl Drop for HoldsOnDrop {
+    fn drop(&mut self) {
+        self.0.0.begun.notify_one();
+        drop(self.0.hold());
+    }
+}
+
+impl<DB: Backend> Migration<DB> for HoldsOnDrop {
+    fn run(&self, connection: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        Migration::<DB>::run(&CREATE, connection)
+    }
+
+    fn revert(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        Ok(())
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        Migration::<DB>::metadata(&CREATE)
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        Migration::<DB>::name(&CREATE)
+    }
+}
+
 impl<DB: Backend> MigrationSource<DB> for Held {
     fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
         self.0.listed.fetch_add(1, Ordering::SeqCst);

@@ -2,6 +2,7 @@
 
 use registry_core::{MigrateError, WhenUnknown};
 
+use super::held::HeldAfterRead;
 use super::*;
 use crate::support::log::own_log;
 
@@ -50,6 +51,39 @@ async fn a_refused_tenant_is_served_after_another_process_has_migrated_it() {
     assert_eq!(rows(&acme).await.expect("a session"), 1);
 }
 
+/// A check that has begun before the run may have found what the run has changed since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_from_before_the_run_refuses_nobody_who_comes_after_it() {
+    let settings = settings(&["acme"], WhenPending::Fail);
+    let held = HeldAfterRead::default();
+    let registry = Registry::builder()
+        .bind("crm", settings.clone())
+        .migrations::<Crm>(held.clone())
+        .build()
+        .expect("good settings");
+    let acme = tenant(&registry, "acme");
+    let early = tokio::spawn({
+        let acme = acme.clone();
+        async move { acme.session::<Crm>().await.map(drop) }
+    });
+    tokio::task::block_in_place(|| {
+        let hold = held.0.hold();
+        tokio::runtime::Handle::current().block_on(async {
+            held.0.has_begun().await;
+            acme.migrate::<Crm>(Steps(vec![CREATE])).await.expect("it runs in this process");
+            let mut late = std::pin::pin!(acme.session::<Crm>());
+            let joined = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(late.as_mut().poll(context).is_pending())
+            });
+            assert!(joined.await, "it waits for the check that runs");
+            drop(hold);
+            late.await.expect("it came after the run");
+        });
+    });
+    assert_eq!(pending(early.await.expect("it ends").unwrap_err()), [CREATE.name]);
+    assert_eq!(held.0.listed(), 2);
+}
+
 #[tokio::test]
 async fn serving_asks_nothing() {
     let held = Held::default();
@@ -75,6 +109,22 @@ async fn creating_and_dropping_go_around_the_gate() {
     // What was found of the tenant before it was dropped says nothing of the new one.
     registry.drop_tenant::<Crm>("acme", "acme").await.expect("nobody uses it");
     registry.create_tenant::<Crm>("acme", Steps(vec![CREATE])).await.expect("it is new");
+    assert_eq!(pending(acme.session::<Crm>().await.unwrap_err()), [FILL.name]);
+}
+
+#[tokio::test]
+async fn closing_a_tenant_has_it_checked_again() {
+    let settings = settings(&["acme"], WhenPending::Fail);
+    let registry = registry(settings.clone());
+    let acme = tenant(&registry, "acme");
+    acme.migrate::<Crm>(steps()).await.expect("they run");
+    assert_eq!(rows(&acme).await.expect("a session"), 1);
+    let other = Registry::builder().bind("crm", settings).build().expect("good settings");
+    let elsewhere =
+        tenant(&other, "acme").migrations::<Crm>(Steps(vec![CREATE, FILL.down("SELECT 1")]));
+    elsewhere.revert(1).await.expect("it can be reverted");
+    assert_eq!(rows(&acme).await.expect("it was checked before"), 1);
+    registry.close_tenant("acme").await.expect("a good name");
     assert_eq!(pending(acme.session::<Crm>().await.unwrap_err()), [FILL.name]);
 }
 

@@ -55,6 +55,7 @@ async fn many_callers_run_the_migrations_once() {
     }
     assert_eq!(held.runs(), 1);
     let listed = held.listed();
+    assert_eq!(listed, 2, "one check, and the run");
     rows(&tenant(&registry, "acme")).await.expect("a session");
     assert_eq!(held.listed(), listed, "an engine is checked once, and not for each session");
 }
@@ -81,6 +82,24 @@ async fn migrations_go_on_when_their_caller_leaves() {
         tokio::task::yield_now().await;
     }
     assert_eq!(rows(&acme).await.expect("a session"), 0);
+    assert_eq!(held.runs(), 1);
+}
+
+/// As a request that is cut off at once.
+#[tokio::test]
+async fn a_caller_that_leaves_at_once_leaves_the_tenant_migrated() {
+    let (registry, held) = held(settings(&["acme"], WhenPending::Migrate));
+    let acme = tenant(&registry, "acme");
+    // The engine is open, so that the first poll begins the check.
+    acme.migrations::<Crm>(held.clone()).pending().await.expect("known");
+    assert!(acme.session::<Crm>().now_or_never().is_none(), "nothing is ready at once");
+    let migrated = async {
+        while !is_migrated(&acme, &held).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, migrated).await.expect("the check has gone on");
     assert_eq!(held.runs(), 1);
 }
 

@@ -1,5 +1,7 @@
 //! Many readers at once, and the end of a registry while they read or wait.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::time::Duration;
 
 use registry_core::{AcquireError, Error, WhenBehind};
@@ -114,4 +116,27 @@ async fn registries_that_are_dropped_leave_no_connection() {
     })
     .await;
     block_in_place(|| drop(cluster));
+}
+
+/// Thousands may wait: a probe that finds nothing new must not wake them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_wait_for_a_replica_are_woken_by_news_alone() {
+    let rig = Rig::new(1).await;
+    rig.pause_all();
+    let token = rig.write(1).await;
+    let reader = rig
+        .reader()
+        .after(&token)
+        .when_behind(WhenBehind::Wait)
+        .wait_for_replica(Duration::from_secs(2));
+    let mut polls = 0;
+    let mut reading = pin!(read(&reader, 1));
+    let seen = poll_fn(|context| {
+        polls += 1;
+        reading.as_mut().poll(context)
+    });
+    let seen = seen.await.expect("the primary answers");
+    assert_eq!((seen.port, seen.found), (rig.real_port(0), 1));
+    // The probes ask hundreds of times meanwhile.
+    assert!(polls < 100, "{polls}");
 }

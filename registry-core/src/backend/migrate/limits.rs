@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::backend::connect_context::Canceller;
 use crate::backend::observed::Observed;
@@ -59,6 +59,9 @@ pub struct TimeLimit {
 /// How long after a cancellation the next one is sent, if the migration still runs.
 const BETWEEN_CANCELLATIONS: Duration = Duration::from_secs(1);
 
+/// How long a cancellation may take, which connects to the server.
+const CANCELLATION_LIMIT: Duration = Duration::from_secs(5);
+
 impl TimeLimit {
     pub(crate) fn new(until: Instant, cancel: Option<Canceller>) -> Self {
         Self { until, cancel, is_running: Mutex::new(false) }
@@ -71,7 +74,8 @@ impl TimeLimit {
         loop {
             let is_running = self.is_running.lock().await;
             if *is_running {
-                cancel().await;
+                // The migration waits for the cancellation before it goes on.
+                let _ = timeout(CANCELLATION_LIMIT, cancel()).await;
             }
             drop(is_running);
             tokio::time::sleep(BETWEEN_CANCELLATIONS).await;

@@ -141,6 +141,15 @@ fn exit_of(status: ExitStatus) -> Exit {
     }
 }
 
+/// A folder that only this user can enter.
+fn own_folder() -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("registry-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
 /// Files for a client, which only this user can read. They are removed when the value is dropped.
 #[derive(Default)]
 struct Files(Option<TempDir>);
@@ -150,8 +159,7 @@ impl Files {
     fn write(&mut self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         let folder = match &mut self.0 {
             Some(folder) => folder,
-            // The folder is for this user alone, whatever the mode of the files in it.
-            none => none.insert(tempfile::Builder::new().prefix("registry-").tempdir()?),
+            none => none.insert(own_folder()?),
         };
         let path = folder.path().join(name);
         let mut options = std::fs::OpenOptions::new();

@@ -76,6 +76,19 @@ enum Health {
     },
 }
 
+/// What decides whether a replica is fit for a read, beside the time: reads that wait are woken when it changes.
+#[derive(Debug, PartialEq)]
+struct Grounds {
+    answers: bool,
+    role: Option<Role>,
+    run: Option<(u64, Option<Duration>)>,
+    position: Option<Position>,
+    fresh_until: Option<Instant>,
+    lag_bytes: Option<u64>,
+    is_foreign: bool,
+    has_diverged: bool,
+}
+
 /// Why a server that answers is no replica of the bind's primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misfit {
@@ -261,16 +274,18 @@ impl<C: Backend> Member<C> {
         (in_use + 1.0).powi(2) * latency / (f64::from(self.weight.max(1)) * share)
     }
 
-    /// Records the answer to a probe. `asked` is when it was sent, and `losses` were the lost connections then.
+    /// Records the answer to a probe. `asked` is when it was sent, and `losses` were the lost connections then. True if
+    /// it may make the replica fit for a read, or unfit.
     pub(super) fn note_answer(
         &self,
         answer: ServerState,
         asked: Instant,
         losses: u32,
         primary: &PrimaryFacts<'_>,
-    ) {
+    ) -> bool {
         let took = asked.elapsed();
         let mut state = self.state();
+        let grounds = self.grounds(&state);
         state.health = match &state.health {
             Health::Unknown => Health::Up { back_since: None },
             Health::Down { .. } => Health::Up { back_since: Some(Instant::now()) },
@@ -307,11 +322,29 @@ impl<C: Backend> Member<C> {
         state.hides_position = answer.hides_position;
         state.database = answer.database;
         state.compare(primary);
+        self.grounds(&state) != grounds
     }
 
-    /// Compares what is known of the replica with what is known of the primary now.
-    pub(super) fn compare(&self, primary: &PrimaryFacts<'_>) {
-        self.state().compare(primary);
+    /// Compares what is known of the replica with what is known of the primary now. True if that may make the replica fit for
+    /// a read, or unfit.
+    pub(super) fn compare(&self, primary: &PrimaryFacts<'_>) -> bool {
+        let mut state = self.state();
+        let before = self.grounds(&state);
+        state.compare(primary);
+        self.grounds(&state) != before
+    }
+
+    fn grounds(&self, state: &State) -> Grounds {
+        Grounds {
+            answers: self.answers(state),
+            role: state.role,
+            run: state.identity.map(|identity| (identity.hash, identity.started)),
+            position: state.position.clone(),
+            fresh_until: state.fresh_until,
+            lag_bytes: state.lag_bytes,
+            is_foreign: state.is_foreign,
+            has_diverged: state.has_diverged,
+        }
     }
 
     /// Why it is no replica of the primary, if that has not been reported yet.

@@ -27,7 +27,7 @@ pub(super) struct Replicas<C: Backend> {
     pub(super) to_primary: Arc<TypedEngine<C>>,
     members: RwLock<Members<C>>,
     primary: Mutex<Primary>,
-    /// Notified after each answer and each failure of a replica.
+    /// Notified after each failure of a replica, and after each answer that tells something new.
     pub(super) changed: Notify,
     /// Makes all probes ask at once.
     pub(super) hurry: Notify,
@@ -143,6 +143,7 @@ impl<C: Backend> Replicas<C> {
     /// Records where the primary is.
     pub(super) fn note_primary_answer(&self, answer: ServerState, asked: Instant) {
         let mut primary = self.primary();
+        let mut is_news = primary.role != answer.role;
         primary.identity = Some(answer.identity);
         primary.role = answer.role;
         primary.database = answer.database;
@@ -152,9 +153,13 @@ impl<C: Backend> Replicas<C> {
             primary.history.push(asked, position);
         }
         let facts = primary.facts();
-        self.members().iter().for_each(|member| member.compare(&facts));
+        for member in self.members().iter() {
+            is_news |= member.compare(&facts);
+        }
         drop(primary);
-        self.changed.notify_waiters();
+        if is_news {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Records that the primary does not answer.
@@ -173,7 +178,7 @@ impl<C: Backend> Replicas<C> {
         let was_down = member.is_down();
         let primary = self.primary();
         let facts = primary.facts();
-        member.note_answer(answer, asked, losses, &facts);
+        let is_news = member.note_answer(answer, asked, losses, &facts);
         drop(primary);
         let lag = member.lag(Instant::now());
         meters::note_replica(self.settings.key, &member.name(), lag, true);
@@ -186,7 +191,9 @@ impl<C: Backend> Replicas<C> {
         if member.news_of_hiding() {
             events::replica_hides_position(&self.settings, &member.name());
         }
-        self.changed.notify_waiters();
+        if is_news {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Records that a replica cannot be used.

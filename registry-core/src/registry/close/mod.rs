@@ -138,6 +138,10 @@ impl Registry {
     /// Closes the engines of a tenant in all binds, invalidates the answers of resolvers about it, and returns a report
     /// when its sessions are back. It waits, and can be dropped, like [`close_engine`](Self::close_engine).
     ///
+    /// With a schema for each tenant, the engine is that of all tenants and stays open. In either case, the migrations of
+    /// the tenant are checked again when it is next used, if the
+    /// [builder](crate::RegistryBuilder::migrations) was told them.
+    ///
     /// # Errors
     ///
     /// [`TenantError`] if `name` is not a valid name of a tenant.
@@ -162,8 +166,13 @@ impl Registry {
             let tenant = self.tenant(name)?;
             let mut closed = Vec::new();
             for entry in self.entries() {
-                if let BindEntry::DatabasePerTenant(bind) = entry {
-                    closed.extend(self.begin_close_of_tenant(bind, &tenant));
+                match entry {
+                    BindEntry::DatabasePerTenant(bind) => {
+                        closed.extend(self.begin_close_of_tenant(bind, &tenant));
+                    }
+                    // The engine is of all tenants. What was found of this one's migrations is asked again.
+                    BindEntry::SchemaPerTenant { .. } => entry.forget_checked_migrations(&tenant),
+                    BindEntry::Single(_) => {}
                 }
             }
             Ok(all_returned(closed, None, call_site).await)

@@ -109,12 +109,14 @@ impl Check {
 
     async fn status(&self) -> Result<MigrationStatus, MigrateError> {
         let started = Instant::now();
-        let mut has_failed = false;
+        let mut has_lost_connection = false;
         loop {
             match self.known.status_on(&self.registry, self.database()).await {
                 // The connection may have been lost since its last use. The engine checks the next one before it lends
                 // it.
-                Err(MigrateError::List { .. }) if !has_failed => has_failed = true,
+                Err(error) if may_have_lost_connection(&error) && !has_lost_connection => {
+                    has_lost_connection = true;
+                }
                 Err(error) if self.has_freed_resources(&error, started).await => {}
                 outcome => return outcome,
             }
@@ -156,6 +158,14 @@ impl Check {
             schema: schema.clone(),
             tenant: tenant.clone(),
         }
+    }
+}
+
+fn may_have_lost_connection(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::List { .. } => true,
+        MigrateError::Acquire(error) => error.is_unreachable(),
+        _ => false,
     }
 }
 

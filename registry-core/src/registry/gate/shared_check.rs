@@ -57,9 +57,11 @@ impl SharedChecks {
         let check = Check { registry: registry.clone(), known: Arc::clone(known), database };
         // Spawned without the lock: a runtime that shuts down drops the task at once, and that takes the lock.
         tokio::spawn(async move {
-            let _end = end;
+            let outcome = check.run().await;
+            // Before the outcome is sent: a caller who wants a later check must not find this one.
+            drop(end);
             // If nobody waits any more, the outcome is noted on the engine, or found again by the next caller.
-            let _ = sender.send(check.run().await);
+            let _ = sender.send(outcome);
         });
         (waiting, true)
     }

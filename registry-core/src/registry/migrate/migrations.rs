@@ -77,8 +77,8 @@ impl<B: Bind> Migrations<B> {
 
     /// Limits how long a statement of a migration waits for a lock of another session: `lock_timeout` of PostgreSQL,
     /// `lock_wait_timeout` and `innodb_lock_wait_timeout` of MySQL and MariaDB (rounded up to whole seconds),
-    /// `busy_timeout` of SQLite. By default, the session's own setting applies, which is no limit on PostgreSQL, and a day
-    /// on MySQL and MariaDB.
+    /// `busy_timeout` of SQLite. By default, the session's own setting applies, which is no limit on PostgreSQL, a day on
+    /// MariaDB, and a year on MySQL.
     ///
     /// On PostgreSQL, a statement such as `ALTER TABLE` waits until all transactions that have used the table are over, and
     /// everyone who comes after it waits behind it, those that only read the table as well. With a limit of a few seconds,

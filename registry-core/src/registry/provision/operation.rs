@@ -122,11 +122,8 @@ impl<B: Bind> TenantOperation<B> {
     /// Forgets that the migrations in the tenant's schema were complete. (The engine of a database that was dropped is
     /// closed, and a new one knows nothing of it.)
     pub(super) fn forget_checked_migrations(&self) {
-        if let Some(BindEntry::SchemaPerTenant { engine, schema }) =
-            self.registry.0.binds.bind::<B>()
-            && let Ok(schema) = self.tenant.schema_name(self.key, schema)
-        {
-            engine.current().checked_migrations().forget_schema(&schema);
+        if let Some(entry) = self.registry.0.binds.bind::<B>() {
+            entry.forget_checked_migrations(&self.tenant);
         }
     }
 
