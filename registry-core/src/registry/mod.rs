@@ -80,7 +80,12 @@ pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
 pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
+#[cfg(feature = "cli")]
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
 };
