@@ -57,7 +57,7 @@ pub(super) async fn run(
 
 pub(super) fn options(arguments: &LimitArgs) -> MigrateOptions {
     let LimitArgs { lock_timeout, lock_retries, time_limit } = *arguments;
-    MigrateOptions { lock_timeout, lock_retries, time_limit }
+    MigrateOptions { lock_timeout, lock_retries, time_limit, expected: None }
 }
 
 /// The changes of a command, and how they end.
