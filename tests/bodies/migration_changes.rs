@@ -459,3 +459,28 @@ async fn binds_that_share_the_engine_of_a_tenant_keep_their_own_migrations() {
     assert_eq!(main.revert(5).await.expect("it is reverted").reverted, [ITEMS.name]);
     assert_eq!(logging.revert(5).await.expect("it is reverted").reverted, [LOGS.name]);
 }
+
+/// Diesel's command-line tool does not wait for locks, and SQLite locks a file while its last connection is being closed.
+#[tokio::test]
+async fn connection_is_closed_when_a_change_or_a_status_returns() {
+    let url = database();
+    if NAME != "sqlite" {
+        return;
+    }
+    let path = url.trim_start_matches("sqlite://").to_owned();
+    for _ in 0..20 {
+        let registry = registry(&url);
+        let migrations = migrations(&registry, &[ITEMS, FILL]);
+        for step in 0..4 {
+            match step {
+                0 => drop(migrations.run().await.expect("they run")),
+                1 => drop(migrations.redo().await.expect("it runs")),
+                2 => drop(migrations.status().await.expect("known")),
+                _ => drop(migrations.revert(2).await.expect("they are reverted")),
+            }
+            let mut other = Backend::establish(&path).await.expect("a connection");
+            let lock = other.batch_execute("BEGIN EXCLUSIVE; ROLLBACK").await;
+            lock.expect("nobody has the file open");
+        }
+    }
+}

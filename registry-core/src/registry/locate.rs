@@ -19,7 +19,6 @@ pub(crate) struct Located {
 }
 
 /// Whether a bind has one database, or one for each tenant.
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Tenancy {

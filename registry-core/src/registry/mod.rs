@@ -80,7 +80,9 @@ pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
+#[cfg(feature = "cli")]
 pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
+#[cfg(feature = "cli")]
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
 };

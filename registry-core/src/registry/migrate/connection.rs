@@ -46,6 +46,11 @@ impl<C: Backend> MigrationConnection<C> {
         Ok(connection.map(|connection| Self::Dedicated(connection, engine)))
     }
 
+    /// Whether it is closed after its use.
+    pub(super) fn is_dedicated(&self) -> bool {
+        matches!(self, Self::Dedicated(..))
+    }
+
     pub(crate) fn connection(&mut self) -> &mut C {
         match self {
             Self::Dedicated(opened, _) => &mut opened.connection,

@@ -14,6 +14,7 @@ use super::error::MigrateError;
 use super::migrations::Migrations;
 use super::on_engine::{OpenDatabase, run_on, status_on};
 use super::options::MigrateOptions;
+#[cfg(feature = "cli")]
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
 use super::run::{check_versions, panicked};
@@ -79,6 +80,7 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
 
     /// See [`Migrations::status`].
+    #[cfg(feature = "cli")]
     fn status(
         &self,
         registry: &Registry,
@@ -95,6 +97,7 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>>;
 
     /// See [`Migrations::plan`].
+    #[cfg(feature = "cli")]
     fn plan(
         &self,
         registry: &Registry,
@@ -171,6 +174,7 @@ impl<B: Bind> KnownMigrations for Known<B> {
         Ok(MigrationsDigest::of_list(&migrations))
     }
 
+    #[cfg(feature = "cli")]
     fn status(
         &self,
         registry: &Registry,
@@ -191,6 +195,7 @@ impl<B: Bind> KnownMigrations for Known<B> {
         async move { migrations.change(change).await }.boxed()
     }
 
+    #[cfg(feature = "cli")]
     fn plan(
         &self,
         registry: &Registry,

@@ -75,9 +75,26 @@ pub(crate) async fn run_migrations<C: Backend>(
 /// Makes a change on this connection of this engine, under the lock that keeps other processes from migrating the database.
 /// Takes a turn for `write`, if the database has one writer at a time.
 ///
+/// It returns when the connection is closed: SQLite locks the file while the last connection to it is being closed, and a
+/// program that does not wait for locks, such as Diesel's command-line tool, would fail right after this.
+///
 /// Cancellation: it can be dropped while it waits for the lock or for the turn. The migrations run in a thread of their own, to
 /// their end, even if this future is dropped.
 pub(super) async fn make_change<C: Backend>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<TypedEngine<C>>,
+    connection: MigrationConnection<C>,
+    task: ChangeTask<C>,
+    write: Option<WriteRequest>,
+) -> Result<MigrateReport, MigrateError> {
+    let settings = Arc::clone(&engine);
+    let changed = change_on(registry, runtime, engine, connection, task, write).await;
+    C::wait_until_closed(settings.settings().url_to_migrate()).await;
+    changed
+}
+
+async fn change_on<C: Backend>(
     registry: &Registry,
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
@@ -214,6 +231,8 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     let Subject { key, tenant } = subject;
     let limit = engine.settings().options.acquire_timeout;
     let files = FileDescriptors::new(registry.clone(), limit, source.are_in_files());
+    let closes = connection.is_dedicated();
+    let settings = Arc::clone(&engine);
     let work = move || {
         let mut migrations = list::<C>(key, &source, &files)?;
         migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
@@ -222,7 +241,12 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
         let status = MigrationStatus::compare::<C>(key, tenant, &migrations, applied)?;
         Ok(read(status, &migrations))
     };
-    runtime.spawn_blocking(work).await.map_err(|_| panicked(key))?
+    let read = runtime.spawn_blocking(work).await.map_err(|_| panicked(key));
+    // As after a change.
+    if closes {
+        C::wait_until_closed(settings.settings().url_to_migrate()).await;
+    }
+    read?
 }
 
 /// The migrations of the program, whose versions are checked.

@@ -72,6 +72,7 @@ impl<L: Bind> LedgerBind for LedgerOf<L> {
 /// Removes the row of a tenant of `bind`, or of all of its tenants, from the ledger, so that the next run connects to them.
 /// It succeeds if there is no ledger yet. For an operation that takes migrations away from tenants, it is called before
 /// the operation, and once more after it, because a run may have written the row meanwhile.
+#[cfg(feature = "cli")]
 pub(crate) async fn forget_tenants(
     registry: &Registry,
     ledger: &dyn LedgerBind,
@@ -101,6 +102,7 @@ pub(crate) trait Ledger: Send {
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
     /// Removes the row of a tenant, or of all tenants of the bind. Succeeds if there is no ledger yet.
+    #[cfg(feature = "cli")]
     fn forget<'a>(
         &'a mut self,
         bind: BindKey,
@@ -246,6 +248,7 @@ impl<L: Bind> Ledger for OpenLedger<L> {
         Self::within(limit, written).boxed()
     }
 
+    #[cfg(feature = "cli")]
     fn forget<'a>(
         &'a mut self,
         bind: BindKey,

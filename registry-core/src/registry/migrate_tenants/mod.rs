@@ -38,7 +38,10 @@ mod run;
 
 pub(crate) use all::{AllTenants, AllTenantsOptions};
 pub use error::MigrateTenantsError;
-pub(crate) use ledger::{LedgerBind, forget_tenants, ledger_in};
+pub(crate) use ledger::ledger_in;
+#[cfg(feature = "cli")]
+pub(crate) use ledger::{LedgerBind, forget_tenants};
+#[cfg(feature = "cli")]
 pub(crate) use names::NameStream;
 pub use names::{TenantNameItem, TenantNames, tenant_names};
 pub use report::{MigrateTenantsReport, TenantFailure, TenantOutcome, TenantResult};

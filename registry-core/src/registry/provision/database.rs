@@ -14,7 +14,6 @@ use crate::registry::handle::Registry;
 use crate::settings::{BackendKind, BindKey, EngineSettings, Pooler, UnknownBind};
 
 /// Why the database of a bind was not created or dropped.
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
     #[error(transparent)]

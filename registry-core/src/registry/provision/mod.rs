@@ -20,10 +20,6 @@ mod namespace;
 mod operation;
 mod placement;
 
-#[cfg_attr(
-    not(feature = "cli"),
-    expect(unused_imports, reason = "only the command line asks")
-)]
 pub(crate) use database::DatabaseError;
 pub use error::{CreateTenantError, DropTenantError};
 use operation::TenantOperation;
