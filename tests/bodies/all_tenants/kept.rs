@@ -285,3 +285,54 @@ async fn tenants_in_another_schema_are_not_taken_for_migrated() {
         }
     }
 }
+
+#[cfg(feature = "cli")]
+#[derive(clap::Parser)]
+struct Manage {
+    #[command(subcommand)]
+    command: registry_core::cli::DatabaseCommand,
+}
+
+/// A tenant is reverted after its migrations were committed, and before they are noted.
+#[cfg(feature = "cli")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenant_that_is_reverted_during_a_run_is_not_noted_as_migrated() {
+    use clap::Parser;
+    use registry_core::cli::Databases;
+
+    let builder = super::builder(&databases(2)).migrations::<Crm>(Steps(vec![RUNS, SECOND]));
+    let registry = builder.build().expect("good settings");
+    let run = || {
+        let all = tenant_names(names(2));
+        registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS, SECOND])).ledger::<Main>().jobs(1)
+    };
+    let (reverted, is_reverted) = std::sync::mpsc::channel();
+    let (other, runtime) = (registry.clone(), tokio::runtime::Handle::current());
+    let mut first = Some(reverted);
+    let reverting = Arc::new(std::sync::Mutex::new(None));
+    let thread = Arc::clone(&reverting);
+    let report = run()
+        .on_outcome(move |_| {
+            let Some(reverted) = first.take() else { return };
+            let (other, runtime) = (other.clone(), runtime.clone());
+            let revert = std::thread::spawn(move || {
+                runtime.block_on(async {
+                    let revert = ["manage", "revert", "--bind", "crm", "--tenant", "t1"];
+                    let command = Manage::parse_from(revert).command;
+                    Databases::new(&other).ledger::<Main>().run(command).await;
+                    let _ = reverted.send(());
+                });
+            });
+            *thread.lock().expect("no panic") = Some(revert);
+            // It waits for the end of the run. Without that, it would be done by now.
+            let waited = is_reverted.recv_timeout(std::time::Duration::from_secs(2));
+            waited.expect_err("the run has the lease");
+        })
+        .await
+        .expect("all are migrated");
+    assert_eq!(report.applied, 2);
+    let reverting = reverting.lock().expect("no panic").take().expect("it was begun");
+    tokio::task::spawn_blocking(|| reverting.join()).await.expect("no panic").expect("no panic");
+    let report = run().await.expect("all are migrated");
+    assert_eq!((report.applied, report.up_to_date), (1, 1));
+}

@@ -185,7 +185,8 @@ fn tenants_of(
             let engine = engine.current();
             let settings = engine.settings();
             let place = Some(place_digest(settings, settings.url_to_migrate(), Some(schema)));
-            Ok(Tenants { max_jobs: settings.options.max_connections, place })
+            // They wait for one lock, which is that of the database. Those that waited would only use up their time limits.
+            Ok(Tenants { max_jobs: 1, place })
         }
         BindEntry::DatabasePerTenant(bind) => {
             Ok(Tenants { max_jobs: registry.0.on_demand.max_engines(), place: place_of(bind) })
