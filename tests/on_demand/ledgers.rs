@@ -384,3 +384,21 @@ async fn schemas_of_tenants_are_migrated_and_kept() {
     let error = run().await.expect_err("one has no schema");
     assert_eq!(error.report().expect("a run").up_to_date, 5, "{error}");
 }
+
+/// The schemas of a database have one migration lock, so those that wait for it would use up their time limits.
+#[tokio::test]
+async fn schemas_of_a_database_are_migrated_one_at_a_time() {
+    let url = postgres().database("test");
+    for name in names(6) {
+        postgres().execute_in(&url, &format!("CREATE SCHEMA tenant_{name}"));
+    }
+    let settings = BindSettings::new(url.as_str()).tenant_schema("tenant_{tenant}");
+    let registry = Registry::builder().bind("crm", settings).build().expect("good settings");
+    let slow = step("1_slow", "SELECT pg_sleep(0.5)");
+    let report = registry
+        .migrate_tenants::<on_postgres::Crm>(tenant_names(names(6)), Steps(vec![slow]))
+        .limit_each(Duration::from_secs(2))
+        .await
+        .expect("none waits for another one");
+    assert_eq!(report.applied, 6);
+}

@@ -18,8 +18,8 @@ use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
 use crate::registry::{
-    DieselBackend, KnownMigrations, LedgerBind, Located, MigrateError, NameStream, Registry,
-    Tenancy, Tenant, TenantNames, forget_tenants, known, ledger_in,
+    DieselBackend, HeldLedger, KnownMigrations, LedgerBind, Located, MigrateError,
+    MigrateTenantsError, NameStream, Registry, Tenancy, Tenant, TenantNames, known, ledger_in,
 };
 use crate::settings::BindKey;
 use crate::settings::url::SqliteFile;
@@ -208,25 +208,52 @@ impl Databases {
         Ok((0..binds).map(|_| stream()).collect())
     }
 
-    /// Deletes what the ledger has noted of a tenant.
-    pub(super) async fn forget(&self, key: BindKey, tenant: &str) -> Result<(), Failure> {
-        let Some(ledger) = &self.ledger else { return Ok(()) };
+    /// Makes a change after which a tenant may lack migrations that the ledger has noted, and deletes its row. Meanwhile, no
+    /// run over all tenants notes anything: it would note the tenant as it was before.
+    pub(super) async fn forgetting<T>(
+        &self,
+        key: BindKey,
+        tenant: &str,
+        change: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let Some(mut ledger) = self.held_ledger(key).await? else { return Ok(change.await) };
+        // Before the change, in case that this process is killed.
+        ledger.forget(tenant).await.map_err(|error| self.unusable_ledger(key, error))?;
+        let changed = change.await;
+        // And after it, in case that the lease was lost.
+        let forgotten = ledger.forget(tenant).await;
+        ledger.release().await;
+        forgotten.map_err(|error| self.unusable_ledger(key, error))?;
+        Ok(changed)
+    }
+
+    /// The ledger, if there is one, with its lease.
+    async fn held_ledger(&self, key: BindKey) -> Result<Option<HeldLedger>, Failure> {
+        let Some(ledger) = &self.ledger else { return Ok(None) };
         // Connecting would create an empty file.
         if let Ok(Located { settings, .. }) = self.registry.locate(&ledger.key(), None).await
             && let Some(path) = settings.url.sqlite_file().and_then(SqliteFile::path)
             && !path.exists()
         {
-            return Ok(());
+            return Ok(None);
         }
-        let forgotten = forget_tenants(&self.registry, &**ledger, key, Some(tenant), self.place);
-        match forgotten.await {
-            Err(error) if !lacks_database(&error) => {
-                let ledger = ledger.key();
-                let message = format!("bind `{key}`: the ledger in bind `{ledger}` cannot be used");
-                Err(Caused::new(message, error).into())
+        match HeldLedger::take(&self.registry, &**ledger, key, self.place).await {
+            Ok(ledger) => Ok(Some(ledger)),
+            Err(MigrateTenantsError::Ledger { source, .. }) if lacks_database(&source) => Ok(None),
+            Err(MigrateTenantsError::Ledger { source, .. }) => {
+                Err(self.unusable_ledger(key, source))
             }
-            _ => Ok(()),
+            Err(error @ MigrateTenantsError::LeaseHeld { .. }) => {
+                Err(Failure::with_exit(Exit::LeaseHeld, error))
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn unusable_ledger(&self, key: BindKey, source: DriverError) -> Failure {
+        let ledger = self.ledger.as_ref().map_or(key, |ledger| ledger.key());
+        let message = format!("bind `{key}`: the ledger in bind `{ledger}` cannot be used");
+        Caused::new(message, source).into()
     }
 
     /// The migrations of a bind.

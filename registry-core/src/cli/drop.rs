@@ -39,11 +39,8 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Drop
     confirm(databases, output, arguments, noun, name).await?;
     let is_dropped = match (known, tenant) {
         (Some(known), Some(tenant)) => {
-            // Before it, in case that this process is killed, and after it, as a run on all tenants may have noted it
-            // meanwhile.
-            databases.forget(known.key(), tenant).await?;
-            let dropped = known.drop_tenant(&databases.registry, tenant).await;
-            databases.forget(known.key(), tenant).await?;
+            let dropping = known.drop_tenant(&databases.registry, tenant);
+            let dropped = databases.forgetting(known.key(), tenant, dropping).await?;
             match dropped {
                 Ok(()) => true,
                 Err(DropTenantError::Acquire(AcquireError::UnknownTenant { .. }))

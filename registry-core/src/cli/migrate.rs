@@ -57,7 +57,7 @@ pub(super) async fn run(
 
 pub(super) fn options(arguments: &LimitArgs) -> MigrateOptions {
     let LimitArgs { lock_timeout, lock_retries, time_limit } = *arguments;
-    MigrateOptions { lock_timeout, lock_retries, time_limit }
+    MigrateOptions { lock_timeout, lock_retries, time_limit, expected: None }
 }
 
 /// The changes of a command, and how they end.
@@ -150,16 +150,12 @@ impl<'d> Run<'d> {
         let Self { databases, options, .. } = *self;
         let goes_back = matches!(change, Change::Revert(_) | Change::Redo);
         let tenant = target.tenant_name().filter(|_| goes_back);
-        // Before the change, in case that this process is killed.
-        if let Some(tenant) = tenant {
-            databases.forget(target.key(), tenant).await?;
-        }
         let (registry, of) = (&databases.registry, target.tenant.as_ref());
-        let changed = target.known.change(registry, of, change.clone(), options).await;
-        // And after it, as a run on all tenants may have noted the tenant meanwhile.
-        if let Some(tenant) = tenant {
-            databases.forget(target.key(), tenant).await?;
-        }
+        let changing = target.known.change(registry, of, change.clone(), options);
+        let changed = match tenant {
+            Some(tenant) => databases.forgetting(target.key(), tenant, changing).await?,
+            None => changing.await,
+        };
         Ok(changed?)
     }
 
@@ -224,7 +220,7 @@ impl<'d> Run<'d> {
 
     fn failed(&mut self, target: &Target, failure: &Failure) {
         self.report.failed += 1;
-        self.exit = Exit::Failed;
+        self.exit = failure.exit;
         let mut messages = failure.chain();
         let mut shown = messages.clone();
         if let Some(tenant) = target.tenant_name() {

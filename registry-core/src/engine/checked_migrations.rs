@@ -14,7 +14,20 @@ const MAX_SCHEMAS: usize = 16 * 1024;
 ///
 /// An engine can serve several binds, which have migrations of their own.
 #[derive(Default)]
-pub(crate) struct CheckedMigrations(RwLock<HashMap<BindKey, Checked>>);
+pub(crate) struct CheckedMigrations(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    checked: HashMap<BindKey, Checked>,
+    /// How often something was forgotten.
+    forgotten: u64,
+}
+
+/// When a check of migrations began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BeginOfCheck {
+    forgotten: u64,
+}
 
 #[derive(Default)]
 struct Checked {
@@ -25,16 +38,27 @@ struct Checked {
 impl CheckedMigrations {
     /// Whether the migrations of the bind are complete: in the schema, or without one in the database.
     pub(crate) fn contains(&self, key: BindKey, schema: Option<&str>) -> bool {
-        let checked = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        checked.get(&key).is_some_and(|checked| match schema {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.checked.get(&key).is_some_and(|checked| match schema {
             Some(schema) => checked.schemas.contains(schema),
             None => checked.is_database,
         })
     }
 
-    pub(crate) fn insert(&self, key: BindKey, schema: Option<&str>) {
-        let mut checked = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let checked = checked.entry(key).or_default();
+    /// To be called before the database is asked.
+    pub(crate) fn begin_check(&self) -> BeginOfCheck {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        BeginOfCheck { forgotten: state.forgotten }
+    }
+
+    /// Notes the outcome of a check, unless something was forgotten since it began: it may have asked the database before
+    /// migrations were reverted.
+    pub(crate) fn insert(&self, key: BindKey, schema: Option<&str>, begin: BeginOfCheck) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if state.forgotten != begin.forgotten {
+            return;
+        }
+        let checked = state.checked.entry(key).or_default();
         match schema {
             Some(schema) => {
                 if checked.schemas.len() >= MAX_SCHEMAS {
@@ -48,15 +72,18 @@ impl CheckedMigrations {
 
     /// Forgets what was found in a schema, for all binds, because the schema was dropped or is new.
     pub(crate) fn forget_schema(&self, schema: &str) {
-        let mut checked = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for checked in checked.values_mut() {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.forgotten += 1;
+        for checked in state.checked.values_mut() {
             checked.schemas.remove(schema);
         }
     }
 
     /// Forgets everything, because migrations were reverted.
     pub(crate) fn forget_all(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.forgotten += 1;
+        state.checked.clear();
     }
 }
 
@@ -68,12 +95,12 @@ mod tests {
     fn a_schema_says_nothing_of_others_nor_of_other_binds() {
         let (crm, shop) = (BindKey::new("crm").unwrap(), BindKey::new("shop").unwrap());
         let checked = CheckedMigrations::default();
-        checked.insert(crm, Some("acme"));
+        checked.insert(crm, Some("acme"), checked.begin_check());
         assert!(checked.contains(crm, Some("acme")));
         assert!(!checked.contains(crm, Some("globex")));
         assert!(!checked.contains(crm, None));
         assert!(!checked.contains(shop, Some("acme")));
-        checked.insert(crm, None);
+        checked.insert(crm, None, checked.begin_check());
         checked.forget_schema("acme");
         assert!(!checked.contains(crm, Some("acme")));
         assert!(checked.contains(crm, None));
@@ -86,9 +113,23 @@ mod tests {
         let crm = BindKey::new("crm").unwrap();
         let checked = CheckedMigrations::default();
         for tenant in 0..=MAX_SCHEMAS {
-            checked.insert(crm, Some(&format!("tenant{tenant}")));
+            checked.insert(crm, Some(&format!("tenant{tenant}")), checked.begin_check());
         }
         assert!(checked.contains(crm, Some(&format!("tenant{MAX_SCHEMAS}"))));
         assert!(!checked.contains(crm, Some("tenant0")));
+    }
+
+    #[test]
+    fn check_that_began_before_a_revert_is_not_noted() {
+        let crm = BindKey::new("crm").unwrap();
+        let checked = CheckedMigrations::default();
+        for forget in [CheckedMigrations::forget_all, |checked| checked.forget_schema("acme")] {
+            let begin = checked.begin_check();
+            forget(&checked);
+            checked.insert(crm, Some("acme"), begin);
+            assert!(!checked.contains(crm, Some("acme")));
+        }
+        checked.insert(crm, Some("acme"), checked.begin_check());
+        assert!(checked.contains(crm, Some("acme")));
     }
 }

@@ -83,7 +83,7 @@ pub use migrate::{
 pub(crate) use migrate::{Change, DieselBackend, KnownMigrations, MigrateOptions, known};
 #[cfg(feature = "cli")]
 pub(crate) use migrate_tenants::{
-    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+    AllTenants, AllTenantsOptions, HeldLedger, LedgerBind, NameStream, ledger_in,
 };
 pub use migrate_tenants::{
     MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,

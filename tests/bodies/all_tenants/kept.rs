@@ -7,9 +7,10 @@ use registry_core::tenant::{TenantResolver, tenant_names};
 use registry_core::{BindSettings, MigrateTenantsError, Registry};
 
 use diesel::QueryableByName;
+use diesel::migration::{Migration, MigrationSource};
 
 use super::{
-    Count, Crm, Main, NAME, Outcomes, RUNS, SECOND, TAKEN, THIRD, break_tenant, database,
+    Count, Crm, Diesel, Main, NAME, Outcomes, RUNS, SECOND, TAKEN, THIRD, break_tenant, database,
     databases, mend_tenant, names, registry, runs, tenants,
 };
 use crate::support::steps::{Step, Steps};
@@ -224,4 +225,114 @@ async fn run_again(registry: &Registry) -> u64 {
     let all = tenant_names(names(2));
     let run = registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS, SECOND])).ledger::<Main>();
     run.recheck().await.expect("nothing to do").up_to_date
+}
+
+/// A source that lists all of its migrations once, and from then on only the first one.
+struct Shrinking(AtomicU32);
+
+impl MigrationSource<Diesel> for Shrinking {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<Diesel>>>> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Steps(vec![RUNS, SECOND]).migrations(),
+            _ => Steps(vec![RUNS]).migrations(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn migrations_that_change_during_a_run_are_not_noted_as_run() {
+    let registry = registry(&databases(2));
+    let all = || tenant_names(names(2));
+    let shrinking = Shrinking(AtomicU32::new(0));
+    let run = registry.migrate_tenants::<Crm>(all(), shrinking).ledger::<Main>().keep_going();
+    let error = run.await.expect_err("the migrations have changed");
+    assert_eq!(error.report().expect("a report").failed, 2);
+    assert!(error.to_string().contains("the source lists other migrations"), "{error}");
+    let run = registry.migrate_tenants::<Crm>(all(), Steps(vec![RUNS, SECOND])).ledger::<Main>();
+    assert_eq!(run.await.expect("all are migrated").applied, 2);
+    for name in names(2) {
+        assert_eq!(runs(&registry, &name, "1 = 1").await, 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn tenants_in_another_schema_are_not_taken_for_migrated() {
+    if NAME != "postgres" {
+        return;
+    }
+    let (template, main) = (databases(1), database());
+    let other = "CREATE SCHEMA other; CREATE SCHEMA third";
+    super::sql(&registry(&template), "t1", other).await;
+    let by_url = format!(
+        "{template}{}options=-csearch_path%3Dthird",
+        match template.contains('?') {
+            true => "&",
+            false => "?",
+        }
+    );
+    for settings in [
+        BindSettings::new(template.as_str()),
+        BindSettings::new(template.as_str()).on_connect(["SET search_path = other"]),
+        BindSettings::new(by_url.as_str()),
+    ] {
+        let builder = Registry::builder().bind("crm", settings).bind("default", main.as_str());
+        let registry = builder.build().expect("good settings");
+        for (applied, up_to_date) in [(1, 0), (0, 1)] {
+            let all = tenant_names(names(1));
+            let run = registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS])).ledger::<Main>();
+            let report = run.await.expect("it is migrated");
+            assert_eq!((report.applied, report.up_to_date), (applied, up_to_date));
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+#[derive(clap::Parser)]
+struct Manage {
+    #[command(subcommand)]
+    command: registry_core::cli::DatabaseCommand,
+}
+
+/// A tenant is reverted after its migrations were committed, and before they are noted.
+#[cfg(feature = "cli")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenant_that_is_reverted_during_a_run_is_not_noted_as_migrated() {
+    use clap::Parser;
+    use registry_core::cli::Databases;
+
+    let builder = super::builder(&databases(2)).migrations::<Crm>(Steps(vec![RUNS, SECOND]));
+    let registry = builder.build().expect("good settings");
+    let run = || {
+        let all = tenant_names(names(2));
+        registry.migrate_tenants::<Crm>(all, Steps(vec![RUNS, SECOND])).ledger::<Main>().jobs(1)
+    };
+    let (reverted, is_reverted) = std::sync::mpsc::channel();
+    let (other, runtime) = (registry.clone(), tokio::runtime::Handle::current());
+    let mut first = Some(reverted);
+    let reverting = Arc::new(std::sync::Mutex::new(None));
+    let thread = Arc::clone(&reverting);
+    let report = run()
+        .on_outcome(move |_| {
+            let Some(reverted) = first.take() else { return };
+            let (other, runtime) = (other.clone(), runtime.clone());
+            let revert = std::thread::spawn(move || {
+                runtime.block_on(async {
+                    let revert = ["manage", "revert", "--bind", "crm", "--tenant", "t1"];
+                    let command = Manage::parse_from(revert).command;
+                    Databases::new(&other).ledger::<Main>().run(command).await;
+                    let _ = reverted.send(());
+                });
+            });
+            *thread.lock().expect("no panic") = Some(revert);
+            // It waits for the end of the run. Without that, it would be done by now.
+            let waited = is_reverted.recv_timeout(std::time::Duration::from_secs(2));
+            waited.expect_err("the run has the lease");
+        })
+        .await
+        .expect("all are migrated");
+    assert_eq!(report.applied, 2);
+    let reverting = reverting.lock().expect("no panic").take().expect("it was begun");
+    tokio::task::spawn_blocking(|| reverting.join()).await.expect("no panic").expect("no panic");
+    let report = run().await.expect("all are migrated");
+    assert_eq!((report.applied, report.up_to_date), (1, 1));
 }

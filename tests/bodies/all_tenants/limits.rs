@@ -13,8 +13,9 @@ use super::{
 use crate::support::causes;
 use crate::support::steps::Steps;
 
-/// Runs [`SECOND`] for three tenants while another connection has the table of the second one locked.
+/// Runs [`SECOND`] for three tenants while another connection has a table of the second one locked.
 async fn with_a_lock(
+    table: &str,
     limit: impl FnOnce(registry_core::MigrateTenants<Crm>) -> registry_core::MigrateTenants<Crm>,
 ) -> (Registry, MigrateTenantsReport) {
     let template = databases(3);
@@ -25,11 +26,11 @@ async fn with_a_lock(
     let url = url.trim_start_matches("sqlite://");
     let mut other = Backend::establish(url).await.expect("a connection");
     let lock = match NAME {
-        "postgres" => "BEGIN; LOCK TABLE runs IN ACCESS EXCLUSIVE MODE",
-        "mysql" => "LOCK TABLES runs WRITE",
-        _ => "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE",
+        "postgres" => format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
+        "mysql" => format!("LOCK TABLES {table} WRITE"),
+        _ => "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE".to_owned(),
     };
-    other.batch_execute(lock).await.expect("a lock");
+    other.batch_execute(&lock).await.expect("a lock");
     let outcomes = Outcomes::default();
     let run = registry.migrate_tenants::<Crm>(all(), Steps(vec![RUNS, SECOND])).keep_going();
     let error = limit(run).on_outcome(outcomes.note()).await.expect_err("one has to wait");
@@ -48,20 +49,23 @@ fn failure(report: &MigrateTenantsReport) -> String {
 #[tokio::test]
 async fn tenant_whose_migrations_take_too_long_fails_and_the_others_do_not() {
     let limit = Duration::from_secs(2);
-    let (registry, report) = with_a_lock(|run| run.limit_each(limit)).await;
-    assert!(failure(&report).contains("time limit of 2s"), "{}", failure(&report));
-    let report = registry
-        .migrate_tenants::<Crm>(tenant_names(names(3)), Steps(vec![RUNS, SECOND]))
-        .await
-        .expect("all are migrated");
-    assert_eq!((report.applied, report.up_to_date), (1, 2));
-    assert_eq!(runs(&registry, "t2", "1 = 1").await, 1);
+    // The tables of versions can be locked as well.
+    for table in ["runs", "__diesel_schema_migrations", "__registry_schema_migrations"] {
+        let (registry, report) = with_a_lock(table, |run| run.limit_each(limit)).await;
+        assert!(failure(&report).contains("time limit of 2s"), "{}", failure(&report));
+        let report = registry
+            .migrate_tenants::<Crm>(tenant_names(names(3)), Steps(vec![RUNS, SECOND]))
+            .await
+            .expect("all are migrated");
+        assert_eq!((report.applied, report.up_to_date), (1, 2), "{table}");
+        assert_eq!(runs(&registry, "t2", "1 = 1").await, 1, "{table}");
+    }
 }
 
 #[tokio::test]
 async fn tenant_whose_table_is_locked_is_tried_again_and_fails() {
     let limit = Duration::from_millis(200);
-    let (_, report) = with_a_lock(|run| run.lock_timeout(limit).lock_retries(1)).await;
+    let (_, report) = with_a_lock("runs", |run| run.lock_timeout(limit).lock_retries(1)).await;
     assert!(failure(&report).contains("tried 2 times"), "{}", failure(&report));
 }
 

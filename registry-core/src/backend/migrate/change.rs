@@ -96,15 +96,17 @@ where
     let Run { mut migrations, change, bind, files, limits, .. } = run;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     let (applied, _) = with_retries(&limits, || {
-        applied(harness).map_err(|error| run::whole(harness, error, &limits))
+        let applied = limits.while_running(|| applied(harness));
+        applied.map_err(|error| run::whole(harness, error, &limits))
     });
-    let applied = applied.map_err(listing)?;
+    let applied = applied.map_err(|stopped| listing(stopped, &limits))?;
     let steps = steps::select::<C>(change, bind, &migrations, applied)?;
     for record in &steps.unrecorded {
         let (recorded, _) = with_retries(&limits, || {
-            harness.record(record).map_err(|error| run::whole(harness, error, &limits))
+            let recorded = limits.while_running(|| harness.record(record));
+            recorded.map_err(|error| run::whole(harness, error, &limits))
         });
-        recorded.map_err(listing)?;
+        recorded.map_err(|stopped| listing(stopped, &limits))?;
     }
     migrated.skipped = steps.skipped;
     for (direction, at) in steps.steps {
@@ -162,8 +164,11 @@ fn with_retries<T>(
     }
 }
 
-fn listing(stopped: Stopped) -> MigrationFailure {
+fn listing(stopped: Stopped, limits: &Limits) -> MigrationFailure {
     match stopped {
+        Stopped::Failed { .. } if limits.has_expired() => {
+            MigrationFailure::TimeLimit { stopped: None, in_part: false }
+        }
         Stopped::Failed { source, .. } => MigrationFailure::List(source),
         Stopped::Panicked => MigrationFailure::List("it panicked".into()),
     }

@@ -29,6 +29,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 impl Limits {
+    /// Until it is dropped, statements are cancelled once the time limit has expired.
+    pub(super) fn running(&self) -> Option<Running<'_>> {
+        self.time_limit.as_ref().map(|limit| limit.running())
+    }
+
+    /// Does something in which statements are cancelled once the time limit has expired.
+    pub(super) fn while_running<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _running = self.running();
+        work()
+    }
+
     pub(super) fn has_expired(&self) -> bool {
         self.time_limit.as_ref().is_some_and(|limit| limit.has_expired())
     }
@@ -87,7 +98,7 @@ impl TimeLimit {
     }
 
     /// Marks that a migration is running, until the value is dropped.
-    pub(super) fn running(&self) -> Running<'_> {
+    fn running(&self) -> Running<'_> {
         *self.state() = true;
         Running(self)
     }

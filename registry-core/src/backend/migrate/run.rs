@@ -159,13 +159,17 @@ where
     Harness<C>: Records,
 {
     // A migration that committed by itself and then failed has left the mark behind.
-    let begun = harness
-        .unmark()
-        .and_then(|()| Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)));
+    let begun = step.limits.while_running(|| {
+        harness
+            .unmark()
+            .and_then(|()| Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)))
+    });
     if let Err(error) = begun {
         return Err(whole(harness, error, step.limits));
     }
     let mut statements = None;
+    // The table of versions may be locked as well. The commit is not cancelled: its outcome would be unknown.
+    let running = step.limits.running();
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
         harness.mark()?;
         harness.batch_execute(SAVEPOINT)?;
@@ -182,6 +186,7 @@ where
         harness.unmark()?;
         Ok(note(harness, step)?)
     }));
+    drop(running);
     match run {
         Ok(Ok(())) if harness.is_outside_transaction() => Ok(()),
         Ok(Ok(())) => {
@@ -242,11 +247,13 @@ where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
+    let running = step.limits.running();
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), DriverError> {
         run_whole(harness, step, session)?;
         harness.batch_execute(&session.restore)?;
         note(harness, step)
     }));
+    drop(running);
     match run {
         Ok(run) => run.map_err(in_part),
         Err(_) => Err(Stopped::Panicked),
@@ -264,12 +271,9 @@ where
     Harness<C>: Records,
 {
     let before = broken(harness, session);
-    {
-        let _running = step.limits.time_limit.as_ref().map(|limit| limit.running());
-        match step.direction {
-            Direction::Up => step.migration.run(harness)?,
-            Direction::Down => step.migration.revert(harness)?,
-        }
+    match step.direction {
+        Direction::Up => step.migration.run(harness)?,
+        Direction::Down => step.migration.revert(harness)?,
     }
     references::check(before, broken(harness, session))
 }

@@ -62,6 +62,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Outcome {
+        let begin = self.database.engine.checked_migrations().begin_check();
         let checked = match caught(self.check()).await {
             Ok(checked) => checked,
             Err(panicked) => {
@@ -72,7 +73,7 @@ impl Check {
         let outcome = checked.unwrap_or_else(|error| Outcome::Failed(Arc::new(error)));
         if matches!(outcome, Outcome::Complete) {
             let OpenDatabase { engine, schema, .. } = &self.database;
-            engine.checked_migrations().insert(self.known.key(), schema.as_deref());
+            engine.checked_migrations().insert(self.known.key(), schema.as_deref(), begin);
         }
         outcome
     }

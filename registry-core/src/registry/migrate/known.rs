@@ -1,9 +1,10 @@
 //! The migrations of a bind for callers that do not know its type.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
+use diesel::backend::Backend as DieselDatabase;
 use diesel::migration::MigrationSource;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -21,6 +22,7 @@ use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
 use crate::backend::Backend;
+use crate::backend::migrate::Migrations as MigrationList;
 use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
 use crate::engine::WriteRequest;
@@ -30,14 +32,19 @@ use crate::registry::provision::{CreateTenantError, DropTenantError};
 use crate::registry::tenants::Tenant;
 use crate::settings::BindKey;
 
-/// A hash of a set of migrations: SHA-256 over their versions, names and transactions, in hexadecimal. Two sets with equal
-/// hashes run the same migrations.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct MigrationsDigest(String);
+/// A hash of a set of migrations: SHA-256 over their versions, names and transactions, shown in hexadecimal. Two sets with
+/// equal hashes run the same migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct MigrationsDigest([u8; 32]);
 
 impl MigrationsDigest {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    pub(super) fn of_list<DB: DieselDatabase>(migrations: &MigrationList<DB>) -> Self {
+        let described = migrations.iter().map(|migration| {
+            let (version, name) =
+                (migration.name().version().to_string(), migration.name().to_string());
+            (version, name, migration.metadata().run_in_transaction())
+        });
+        Self::of(described.collect())
     }
 
     fn of(mut migrations: Vec<(String, String, bool)>) -> Self {
@@ -51,17 +58,13 @@ impl MigrationsDigest {
             }
             hasher.update([u8::from(run_in_transaction)]);
         }
-        let mut hex = String::new();
-        for byte in hasher.finalize() {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Self(hex)
+        Self(hasher.finalize().into())
     }
 }
 
 impl fmt::Display for MigrationsDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -168,12 +171,7 @@ impl<B: Bind> KnownMigrations for Known<B> {
         let migrations = migrations.map_err(|_| panicked(key))?;
         let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
         check_versions::<B::Connection>(key, &migrations)?;
-        let described = migrations.iter().map(|migration| {
-            let (version, name) =
-                (migration.name().version().to_string(), migration.name().to_string());
-            (version, name, migration.metadata().run_in_transaction())
-        });
-        Ok(MigrationsDigest::of(described.collect()))
+        Ok(MigrationsDigest::of_list(&migrations))
     }
 
     #[cfg(feature = "cli")]

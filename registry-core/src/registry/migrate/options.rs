@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::known::MigrationsDigest;
+
 /// How a change to migrations waits, and for how long it may run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MigrateOptions {
@@ -13,6 +15,9 @@ pub(crate) struct MigrateOptions {
     pub(crate) lock_retries: Option<u32>,
     /// How long the change may take.
     pub(crate) time_limit: Option<Duration>,
+    /// The migrations that the source has to list. A run over all tenants notes that a tenant has them, so a source that
+    /// lists others in the course of the run is an error.
+    pub(crate) expected: Option<MigrationsDigest>,
 }
 
 /// The retries if there is a `lock_timeout`. Without one, a statement waits until it has its lock.

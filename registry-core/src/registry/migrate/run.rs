@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
 use super::files::FileDescriptors;
+use super::known::MigrationsDigest;
 use super::options::MigrateOptions;
 use super::report::MigrateReport;
 use super::source::SharedSource;
@@ -195,6 +196,10 @@ fn run<C: Backend>(
         Ok(migrations) => migrations,
         Err(error) => return (connection, Err(error)),
     };
+    if options.expected.is_some_and(|expected| expected != MigrationsDigest::of_list(&migrations)) {
+        let source = "the source lists other migrations than when the run over all tenants began";
+        return (connection, Err(MigrateError::List { key, source: source.into() }));
+    }
     let (connection, migrated) = connection.migrate(Run {
         change: &change,
         migrations,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
@@ -26,6 +27,7 @@ use crate::registry::migrate::{
 };
 use crate::registry::route::check_backend;
 use crate::registry::tenants::{TenantBind, TenantSource};
+use crate::settings::{DatabaseUrl, EngineSettings};
 
 /// How many tenants are migrated at once by default.
 const JOBS: usize = 4;
@@ -112,7 +114,7 @@ impl AllTenants {
                 open: Box::new(move || ledger.open(registry.clone(), place)),
                 scope: LedgerScope {
                     bind: key,
-                    digest: digest.as_str().to_owned(),
+                    digest: digest.to_string(),
                     place: tenants.place.clone().unwrap_or_default(),
                 },
                 rechecks: options.rechecks || tenants.place.is_none(),
@@ -127,7 +129,7 @@ impl AllTenants {
                 Either::Right(_) => StopSignal::Requested,
             }
         };
-        let each = options.each;
+        let each = MigrateOptions { expected: Some(digest), ..options.each };
         Ok(Task {
             key,
             names: Intake::new(names),
@@ -182,9 +184,9 @@ fn tenants_of(
         BindEntry::SchemaPerTenant { engine, schema } => {
             let engine = engine.current();
             let settings = engine.settings();
-            let url = settings.url_to_migrate().to_string();
-            let place = Some(place_digest(&[&url, schema]));
-            Ok(Tenants { max_jobs: settings.options.max_connections, place })
+            let place = Some(place_digest(settings, settings.url_to_migrate(), Some(schema)));
+            // They wait for one lock, which is that of the database. Those that waited would only use up their time limits.
+            Ok(Tenants { max_jobs: 1, place })
         }
         BindEntry::DatabasePerTenant(bind) => {
             Ok(Tenants { max_jobs: registry.0.on_demand.max_engines(), place: place_of(bind) })
@@ -202,15 +204,25 @@ fn place_of(bind: &TenantBind) -> Option<String> {
             // A relative path is another file in another working directory.
             let folder = url.sqlite_file().and_then(|_| std::env::current_dir().ok());
             let url = folder.map_or_else(|| url.clone(), |folder| url.resolved_against(&folder));
-            Some(place_digest(&[&url.to_string()]))
+            Some(place_digest(&settings, &url, None))
         }
     }
 }
 
-/// The hexadecimal SHA-256 of texts. Each is followed by a zero byte, so that two lists of texts are never one.
-fn place_digest(texts: &[&str]) -> String {
+/// The hexadecimal SHA-256 of what decides on the database and the schema that migrations are run in: the URL without its
+/// password, with all its parameters, and the statements of `on_connect`, such as a `SET search_path`. Those of SQLite
+/// cannot choose another database, and may contain the key of an encrypted one.
+fn place_digest(settings: &EngineSettings, url: &DatabaseUrl, schema: Option<&str>) -> String {
+    let password = SecretString::from("");
+    let url = match url.has_password() {
+        true => url.with_password(&password).for_driver(),
+        false => url.for_driver(),
+    };
+    let on_connect = &settings.options.on_connect;
+    let on_connect = on_connect.iter().filter(|_| settings.url.sqlite_file().is_none());
     let mut digest = Sha256::new();
-    for text in texts {
+    for text in [&*url, schema.unwrap_or("")].into_iter().chain(on_connect.map(String::as_str)) {
+        // Each is followed by a zero byte, so that two lists of texts are never one.
         digest.update(text.as_bytes());
         digest.update([0]);
     }

@@ -69,21 +69,6 @@ impl<L: Bind> LedgerBind for LedgerOf<L> {
     }
 }
 
-#[cfg(feature = "cli")]
-/// Removes the row of a tenant of `bind`, or of all of its tenants, from the ledger, so that the next run connects to them.
-/// It succeeds if there is no ledger yet. For an operation that takes migrations away from tenants, it is called before
-/// the operation, and once more after it, because a run may have written the row meanwhile.
-#[cfg(feature = "cli")]
-pub(crate) async fn forget_tenants(
-    registry: &Registry,
-    ledger: &dyn LedgerBind,
-    bind: BindKey,
-    tenant: Option<&str>,
-    place: &'static Location<'static>,
-) -> Result<(), DriverError> {
-    ledger.open(registry.clone(), place).await?.forget(bind, tenant).await
-}
-
 /// An open ledger. After an error, or a future that was dropped, its connection may be unusable.
 pub(crate) trait Ledger: Send {
     /// How long a caller waits for a lease, if it does not say otherwise.

@@ -7,6 +7,7 @@
 //! | `names` | [`TenantNames`]: the stream of names |
 //! | `run` | the run: which tenant is migrated when, and when it stops |
 //! | `ledger` | the tables in which a run notes what it has done, and the lease that keeps two runs apart |
+//! | `held` | the lease for a change to a single tenant |
 //! | `report`, `error` | the outcomes |
 //!
 //! # Order of the steps
@@ -31,6 +32,8 @@ use crate::bind::Bind;
 
 mod all;
 mod error;
+#[cfg(feature = "cli")]
+mod held;
 mod ledger;
 mod names;
 mod report;
@@ -38,9 +41,11 @@ mod run;
 
 pub(crate) use all::{AllTenants, AllTenantsOptions};
 pub use error::MigrateTenantsError;
-pub(crate) use ledger::ledger_in;
 #[cfg(feature = "cli")]
-pub(crate) use ledger::{LedgerBind, forget_tenants};
+pub(crate) use held::HeldLedger;
+#[cfg(feature = "cli")]
+pub(crate) use ledger::LedgerBind;
+pub(crate) use ledger::ledger_in;
 #[cfg(feature = "cli")]
 pub(crate) use names::NameStream;
 pub use names::{TenantNameItem, TenantNames, tenant_names};
@@ -155,7 +160,7 @@ pub struct MigrateTenants<B: Bind> {
 
 impl<B: Bind> MigrateTenants<B> {
     /// How many tenants are migrated at once. 4 by default, and at least 1. It is never more than `max_engines` of the
-    /// registry, or, with a schema for each tenant, than `max_connections` of the bind.
+    /// registry. With a schema for each tenant it is always 1, because the migration lock is that of the database.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.run.options.jobs = jobs.max(1);
         self
