@@ -96,7 +96,8 @@ async fn confirm(
         }
         None => {
             return Err(Failure::usage(format!(
-                "`drop` asks for the name of the {noun}, and there is no terminal to ask on: add --yes-drop {name}"
+                "`drop` asks for the name of the {noun}, and there is no terminal to ask on: add --yes-drop {}",
+                in_shell(name)
             )));
         }
     };
@@ -107,4 +108,13 @@ async fn confirm(
         ))),
         None => Err(Failure::usage("nothing was dropped, as no name was given")),
     }
+}
+
+/// A name as a shell takes it.
+fn in_shell(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !name.starts_with('-') && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backend::migrate::Stop;
+
 /// How a change to migrations waits, and for how long it may run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct MigrateOptions {
     /// How long a statement of a migration waits for a lock.
     pub(crate) lock_timeout: Option<Duration>,
@@ -13,6 +15,8 @@ pub(crate) struct MigrateOptions {
     pub(crate) lock_retries: Option<u32>,
     /// How long the change may take.
     pub(crate) time_limit: Option<Duration>,
+    /// Ends the change before its next migration, with [`MigrateError::Stopped`](super::MigrateError::Stopped).
+    pub(crate) stop: Option<Stop>,
 }
 
 /// The retries if there is a `lock_timeout`. Without one, a statement waits until it has its lock.
@@ -24,6 +28,10 @@ impl MigrateOptions {
             Some(_) => LOCK_RETRIES,
             None => 0,
         })
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_requested)
     }
 
     /// When a change that begins now has to end. `None` also for a limit that is too far away to be reached.
