@@ -167,3 +167,43 @@ fn the_next_migration_of_the_same_database_is_not_begun() {
     let status = program.pipe(&["status", "--json"]).documents().remove(0);
     assert_ne!(status["binds"][0]["pending"], 0, "{status}");
 }
+
+#[test]
+fn create_brings_the_tenant_to_its_end_and_begins_no_other() {
+    let program = Program::on_sqlite();
+    let lock = program.folder.join("bookings-one.db-migrate.lock");
+    let file = std::fs::File::create(&lock).expect("a file");
+    file.lock().expect("the lock of the tenant's file");
+    let create = ["create", "bookings", "--tenant", "one", "--tenant", "two"];
+    let mut child = program
+        .command(&create)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it was built");
+    while !has_open(child.id(), &lock) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(child.id().try_into().expect("an id")), Signal::SIGTERM).expect("our child");
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut line).expect("a line");
+    assert!(line.starts_with("warning: interrupted"), "{line}");
+    drop(file);
+    let output = child.wait_with_output().expect("our child");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("bookings: tenant `one` created"), "{text}");
+    assert!(text.contains("bookings: tenant `two` not reached"), "{text}");
+    let status = ["status", "--bind", "bookings", "--tenant", "one", "--tenant", "two", "--json"];
+    let status = program.pipe(&status).documents().remove(0);
+    assert_eq!(status["binds"][0]["pending"], 0, "{status}");
+    assert!(status["binds"][1]["error"].is_string(), "{status}");
+}
+
+/// Whether a process has this file open.
+fn has_open(process: u32, file: &std::path::Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("our child");
+    open.flatten()
+        .any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|of| of == file))
+}

@@ -6,6 +6,7 @@ use super::command::DropArgs;
 use super::confirm;
 use super::databases::Databases;
 use super::exit::{Exit, Failure, Outcome};
+use super::interrupt::Interrupts;
 use super::output::{Output, Tone};
 use crate::engine::AcquireError;
 use crate::registry::{DatabaseError, DropTenantError};
@@ -37,6 +38,8 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Drop
         (None, None) => unreachable!("one of them was found"),
     };
     confirm(databases, output, arguments, noun, name).await?;
+    // From here on, a signal does not leave a part of it.
+    let _interrupts = Interrupts::listen(output);
     let is_dropped = match (known, tenant) {
         (Some(known), Some(tenant)) => {
             // Before it, in case that this process is killed, and after it, as a run on all tenants may have noted it
