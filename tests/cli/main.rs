@@ -8,6 +8,7 @@ mod support;
 
 mod help;
 mod interrupted;
+mod names;
 mod rig;
 mod secrets;
 mod servers;

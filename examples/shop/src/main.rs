@@ -83,8 +83,10 @@ fn customer_names(registry: &Registry) -> impl TenantNames + use<> {
 }
 
 async fn add(registry: &Registry, customer: &str) -> anyhow::Result<()> {
-    // In this order: a name without a database would be reported by `manage migrate --all-tenants`.
-    diesel::insert_into(customers::table)
+    registry.tenant(customer)?; // refuses what cannot be the name of a tenant
+    // In this order: a name without a database would be reported by `manage migrate --all-tenants`. The name may be there
+    // already, from an `add` that came to no end.
+    diesel::insert_or_ignore_into(customers::table)
         .values(customers::name.eq(customer))
         .execute(registry)
         .await?;

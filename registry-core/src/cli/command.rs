@@ -50,7 +50,7 @@ impl FromArgMatches for DatabaseCommand {
 pub(super) enum DatabaseSubcommand {
     /// Show each bind, and which of its migrations are applied, pending or unknown
     ///
-    /// Nothing is written. A bind of whose migrations the program says nothing is listed without being connected to.
+    /// No table is changed. A bind of whose migrations the program says nothing is listed without being connected to.
     Status(StatusArgs),
     /// Run the pending migrations
     ///
@@ -129,7 +129,7 @@ pub(super) struct MigrateArgs {
     #[arg(long, value_name = "VERSION", conflicts_with = "all_tenants")]
     pub(super) to: Option<String>,
     /// Print the SQL of the pending migrations, and run nothing
-    #[arg(long, conflicts_with_all = ["all_tenants", "to"])]
+    #[arg(long, conflicts_with_all = ["all_tenants", "to", "keep_going"])]
     pub(super) plan: bool,
     /// Migrate this many tenants first, one at a time, and stop if one of them fails
     #[arg(long, value_name = "N", requires = "all_tenants")]

@@ -5,15 +5,18 @@ use serde::Serialize;
 use super::command::CreateArgs;
 use super::databases::Databases;
 use super::exit::{Exit, Failure, Outcome};
+use super::interrupt::Interrupts;
 use super::output::{Output, Tone};
 use crate::registry::{CreateTenantError, DatabaseError, MigrateReport, Tenancy};
 
 /// What was done about a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Done {
     Created,
     Existed,
+    /// Because of a signal.
+    NotReached,
 }
 
 #[derive(Serialize)]
@@ -33,17 +36,28 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Crea
     if !arguments.tenants.is_empty() {
         return create_tenants(databases, output, arguments).await;
     }
-    for key in chosen_binds(databases, arguments)? {
+    let chosen = chosen_binds(databases, arguments)?;
+    let interrupts = Interrupts::listen(output);
+    let mut exit = Exit::Done;
+    for key in chosen {
         let name = databases.registry.database_name(&key)?;
-        let outcome = match databases.registry.create_database(&key).await {
-            Ok(()) => Done::Created,
+        let created = match interrupts.has_come() {
+            true => None,
+            false => Some(databases.registry.create_database(&key).await),
+        };
+        let outcome = match created.transpose() {
+            Ok(Some(())) => Done::Created,
+            Ok(None) => {
+                exit = Exit::Interrupted;
+                Done::NotReached
+            }
             Err(DatabaseError::Exists { .. }) if arguments.if_missing => Done::Existed,
             Err(error) => return Err(error.into()),
         };
         let (bind, database) = (key.as_str(), Some(name.as_str()));
         print(output, &Line { bind, tenant: None, database, outcome, applied: Vec::new() });
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// The binds that the arguments name, or else those that have one database which is not in memory.
@@ -71,11 +85,21 @@ async fn create_tenants(databases: &Databases, output: &Output, arguments: &Crea
         }
         databases.known(key)?;
     }
+    let interrupts = Interrupts::listen(output);
+    let mut exit = Exit::Done;
     for key in &arguments.binds {
         let known = databases.known(key)?;
         for tenant in &arguments.tenants {
-            let (outcome, applied) = match known.create_tenant(&databases.registry, tenant).await {
-                Ok(MigrateReport { applied, .. }) => (Done::Created, applied),
+            let created = match interrupts.has_come() {
+                true => None,
+                false => Some(known.create_tenant(&databases.registry, tenant).await),
+            };
+            let (outcome, applied) = match created.transpose() {
+                Ok(Some(MigrateReport { applied, .. })) => (Done::Created, applied),
+                Ok(None) => {
+                    exit = Exit::Interrupted;
+                    (Done::NotReached, Vec::new())
+                }
                 Err(CreateTenantError::Exists { .. }) if arguments.if_missing => {
                     (Done::Existed, Vec::new())
                 }
@@ -85,7 +109,7 @@ async fn create_tenants(databases: &Databases, output: &Output, arguments: &Crea
             print(output, &Line { bind: key, tenant, database: None, outcome, applied });
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn print(output: &Output, line: &Line<'_>) {
@@ -102,6 +126,7 @@ fn print(output: &Output, line: &Line<'_>) {
     let outcome = match outcome {
         Done::Created => output.toned(Tone::Good, "created", 0),
         Done::Existed => output.toned(Tone::Plain, "exists already", 0),
+        Done::NotReached => output.toned(Tone::Warning, "not reached", 0),
     };
     output.result(format_args!("{bind}: {what} {outcome}"));
     for migration in applied {

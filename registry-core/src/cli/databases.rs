@@ -101,8 +101,9 @@ impl Databases {
     /// Results go to standard output; progress, questions and errors to standard error. The future has to be polled in a
     /// Tokio runtime with all drivers (`enable_all`, as `#[tokio::main]` does).
     ///
-    /// Ctrl-C and SIGTERM do not end a run of migrations at once: the migration that is being run comes to its end, nothing
-    /// new begins, and what was done is printed. A second Ctrl-C ends the process. Dropping the future drops the
+    /// Ctrl-C and SIGTERM do not end a run of migrations at once: the migration that is being run comes to its end (with
+    /// `--all-tenants`, all migrations of the tenants that are at work), nothing new begins, and what was done is printed. `create`
+    /// and `drop` end in the same way. A second Ctrl-C ends the process. Dropping the future drops the
     /// operation: see there what goes on ([`Registry::migrate`], [`Registry::create_tenant`]).
     pub async fn run(self, command: DatabaseCommand) -> ExitCode {
         let output = Output::of_process(command.0.wants_json());

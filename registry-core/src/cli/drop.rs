@@ -6,6 +6,7 @@ use super::command::DropArgs;
 use super::confirm;
 use super::databases::Databases;
 use super::exit::{Exit, Failure, Outcome};
+use super::interrupt::Interrupts;
 use super::output::{Output, Tone};
 use crate::engine::AcquireError;
 use crate::registry::{DatabaseError, DropTenantError};
@@ -37,6 +38,8 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: &Drop
         (None, None) => unreachable!("one of them was found"),
     };
     confirm(databases, output, arguments, noun, name).await?;
+    // From here on, a signal does not leave a part of it.
+    let _interrupts = Interrupts::listen(output);
     let is_dropped = match (known, tenant) {
         (Some(known), Some(tenant)) => {
             let dropping = known.drop_tenant(&databases.registry, tenant);
@@ -93,7 +96,8 @@ async fn confirm(
         }
         None => {
             return Err(Failure::usage(format!(
-                "`drop` asks for the name of the {noun}, and there is no terminal to ask on: add --yes-drop {name}"
+                "`drop` asks for the name of the {noun}, and there is no terminal to ask on: add --yes-drop {}",
+                in_shell(name)
             )));
         }
     };
@@ -104,4 +108,13 @@ async fn confirm(
         ))),
         None => Err(Failure::usage("nothing was dropped, as no name was given")),
     }
+}
+
+/// A name as a shell takes it.
+fn in_shell(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !name.starts_with('-') && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }

@@ -10,10 +10,12 @@ use tokio::task::JoinHandle;
 
 use super::exit::Exit;
 use super::output::Output;
+use crate::backend::migrate::Stop;
 
 /// Listens for signals as long as it lives. Meanwhile, they do not have their usual effect.
 pub(super) struct Interrupts {
     listener: JoinHandle<()>,
+    stop: Stop,
     count: watch::Receiver<u32>,
 }
 
@@ -45,21 +47,29 @@ impl Interrupts {
 
     fn of(signals: io::Result<Signals>, on_signal: impl Fn(u32) + Send + 'static) -> Self {
         let (sender, count) = watch::channel(0);
+        let stop = Stop::default();
+        let stopping = stop.clone();
         let listener = tokio::spawn(async move {
             // Without signals, they keep their usual effect, and whoever waits for one waits for ever.
             let Ok(mut signals) = signals else { return std::future::pending().await };
             loop {
                 signals.next().await;
+                stopping.request();
                 sender.send_modify(|count| *count += 1);
                 on_signal(*sender.borrow());
             }
         });
-        Self { listener, count }
+        Self { listener, stop, count }
     }
 
     /// Whether a signal has come.
     pub(super) fn has_come(&self) -> bool {
         *self.count.borrow() > 0
+    }
+
+    /// Stops a change of migrations at the first signal.
+    pub(super) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Waits for the first signal. Returns at once if it has come.

@@ -11,7 +11,7 @@ use super::plan;
 use super::targets::{Chosen, Target};
 use super::tenants::TenantCounts;
 use super::verify::counted;
-use crate::registry::{Change, MigrateOptions, MigrateReport};
+use crate::registry::{Change, MigrateError, MigrateOptions, MigrateReport};
 use crate::settings::BindKey;
 
 pub(super) async fn run(
@@ -57,7 +57,7 @@ pub(super) async fn run(
 
 pub(super) fn options(arguments: &LimitArgs) -> MigrateOptions {
     let LimitArgs { lock_timeout, lock_retries, time_limit } = *arguments;
-    MigrateOptions { lock_timeout, lock_retries, time_limit, expected: None }
+    MigrateOptions { lock_timeout, lock_retries, time_limit, ..MigrateOptions::default() }
 }
 
 /// The changes of a command, and how they end.
@@ -88,6 +88,13 @@ enum Event<'a> {
         tenant: Option<&'a str>,
         error: String,
         causes: Vec<String>,
+    },
+    Stopped {
+        bind: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tenant: Option<&'a str>,
+        reverted: &'a [String],
+        applied: &'a [String],
     },
     NotReached {
         bind: &'a str,
@@ -141,13 +148,19 @@ impl<'d> Run<'d> {
             };
             match changed {
                 Ok(report) => self.changed(&target, &report),
-                Err(failure) => self.failed(&target, &failure),
+                Err(failure) => match failure.error.downcast_ref() {
+                    Some(MigrateError::Stopped { reverted, applied, .. }) => {
+                        self.stopped(&target, reverted, applied);
+                    }
+                    _ => self.failed(&target, &failure),
+                },
             }
         }
     }
 
     async fn change_one(&self, target: &Target, change: &Change) -> Result<MigrateReport, Failure> {
-        let Self { databases, options, .. } = *self;
+        let databases = self.databases;
+        let options = MigrateOptions { stop: Some(self.interrupts.stop()), ..self.options.clone() };
         let goes_back = matches!(change, Change::Revert(_) | Change::Redo);
         let tenant = target.tenant_name().filter(|_| goes_back);
         let (registry, of) = (&databases.registry, target.tenant.as_ref());
@@ -193,6 +206,25 @@ impl<'d> Run<'d> {
             });
             return;
         }
+        self.print_changed(target, reverted, applied);
+    }
+
+    /// A database whose next migration was not begun, because of a signal.
+    fn stopped(&mut self, target: &Target, reverted: &[String], applied: &[String]) {
+        self.report.not_reached += 1;
+        self.exit = Exit::Interrupted;
+        if self.output.is_json {
+            let (bind, tenant) = (&*target.key(), target.tenant_name());
+            self.output.json(&Event::Stopped { bind, tenant, reverted, applied });
+            return;
+        }
+        if !reverted.is_empty() || !applied.is_empty() {
+            self.print_changed(target, reverted, applied);
+        }
+        self.output.message(format_args!("{target}: stopped before the next migration"));
+    }
+
+    fn print_changed(&self, target: &Target, reverted: &[String], applied: &[String]) {
         let done = match (reverted.len(), applied.len()) {
             (0, 0) => self.output.toned(Tone::Plain, "nothing to do", 0),
             (0, applied) => format!(

@@ -84,7 +84,7 @@ impl Run<'_> {
                 jobs: arguments.jobs.map_or(defaults.jobs, Into::into),
                 canaries: arguments.canary.unwrap_or(defaults.canaries),
                 keep_going: arguments.keep_going,
-                each: self.options,
+                each: self.options.clone(),
                 ledger: databases.ledger.clone(),
                 rechecks: arguments.recheck,
                 wait_for_lease: arguments.wait_for_lease,

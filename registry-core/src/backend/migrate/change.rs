@@ -11,7 +11,7 @@ use super::records::Records;
 use super::run::{self, Step, Stopped, run_one};
 use super::steps::{self, Applied};
 use super::task::{
-    BackendOf, Direction, Migrated, MigrationFailure, MigrationSession, ReclaimFiles, Run,
+    BackendOf, Change, Direction, Migrated, MigrationFailure, MigrationSession, ReclaimFiles, Run,
 };
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;
@@ -114,6 +114,11 @@ where
         let record = steps::record_of::<C>(migration, bind);
         if limits.has_expired() {
             return Err(MigrationFailure::TimeLimit { stopped: None, in_part: false });
+        }
+        // A migration that was reverted to be run again is run again.
+        let is_redone = matches!(change, Change::Redo) && !migrated.reverted.is_empty();
+        if limits.is_stopped() && !is_redone {
+            return Err(MigrationFailure::Stopped);
         }
         let step = Step { migration, direction, record: &record, limits: &limits };
         let (run, tries) = with_retries(&limits, || {

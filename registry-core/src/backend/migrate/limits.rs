@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -20,8 +21,26 @@ pub struct Limits {
     pub lock_retries: u32,
     /// The end of the change.
     pub time_limit: Option<Arc<TimeLimit>>,
+    /// Ends the change before its next migration.
+    pub stop: Option<Stop>,
     /// What the server has reported on the connection.
     pub observed: Arc<Observed>,
+}
+
+/// Ends a change in order once it is requested: a migration that runs comes to its end, and none is begun. Clones are one
+/// request.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    #[cfg(feature = "cli")]
+    pub(crate) fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The pause before the first repetition. Each pause is twice as long as the one before, up to [`LONGEST_PAUSE`].
@@ -44,8 +63,12 @@ impl Limits {
         self.time_limit.as_ref().is_some_and(|limit| limit.has_expired())
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_requested)
+    }
+
     /// Waits before the next try, in which other sessions get the locks that the migration waits for. False if the change
-    /// has ended meanwhile.
+    /// has ended or is stopped meanwhile.
     pub(super) fn pause(&self, tries: u32) -> bool {
         // Random, so that several processes whose migrations wait for each other's locks do not stay in step.
         let random = RandomState::new().hash_one(tries) as f64 / u64::MAX as f64;
@@ -54,7 +77,7 @@ impl Limits {
         let end = self.time_limit.as_ref().map(|limit| limit.until);
         let until = end.map_or(until, |end| end.min(until));
         Handle::current().block_on(tokio::time::sleep_until(until));
-        !self.has_expired()
+        !self.has_expired() && !self.is_stopped()
     }
 }
 

@@ -35,7 +35,7 @@ mod task;
 pub(crate) use applied::read_applied;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use change::{make_change, migrate_by_harness};
-pub(crate) use limits::{Limits, TimeLimit};
+pub(crate) use limits::{Limits, Stop, TimeLimit};
 pub(crate) use recorder::{NoDown, ProgramsOwn, recorded_sql};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use records::records_by_diesel;

@@ -166,6 +166,8 @@ pub enum MigrationFailure {
         /// Whether a part of it may have been committed.
         in_part: bool,
     },
+    /// The change was stopped before its next migration.
+    Stopped,
     /// A migration has panicked.
     Panicked {
         /// Its name.

@@ -66,11 +66,13 @@ impl<C: Backend> MigrationConnection<C> {
                 lock_retries: options.lock_retries(),
                 time_limit: until
                     .map(|until| Arc::new(TimeLimit::new(until, opened.cancel.clone()))),
+                stop: options.stop.clone(),
                 observed: Arc::clone(&opened.observed),
             },
             // Nobody else has a lock of a database that has one connection.
             Self::CheckedOut(_) => Limits {
                 time_limit: until.map(|until| Arc::new(TimeLimit::new(until, None))),
+                stop: options.stop.clone(),
                 ..Limits::default()
             },
         }

@@ -259,6 +259,24 @@ pub enum MigrateError {
         #[source]
         source: Option<DriverError>,
     },
+    /// The change was stopped by Ctrl-C or SIGTERM on the command line (feature `cli`), before its next
+    /// migration.
+    #[error(
+        "bind `{key}`: it was stopped before the next migration, after {} had been run{}",
+        applied.len(),
+        match reverted.len() {
+            0 => String::new(),
+            count => format!(" and {count} reverted"),
+        }
+    )]
+    Stopped {
+        /// The bind key.
+        key: BindKey,
+        /// The migrations that were reverted before, in this order.
+        reverted: Box<[String]>,
+        /// The migrations that were run before, in this order.
+        applied: Box<[String]>,
+    },
     /// A migration, or the code that lists them, panicked. The transaction of that migration was rolled back. Those before
     /// it were run and stay.
     #[error("bind `{key}`: the migrations panicked")]

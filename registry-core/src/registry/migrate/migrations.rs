@@ -25,8 +25,8 @@ use crate::registry::tenants::Tenant;
 /// The migrations of a bind, and what can be done with them, see [`Registry::migrations`].
 ///
 /// It is cheap to clone, and has no connection. Each method opens one for itself, outside of the pool. The methods that read
-/// ([`status`](Self::status), [`pending`](Self::pending), [`plan`](Self::plan)) write nothing to the database, take no lock
-/// and do not wait for the migrations of another process. Those that change ([`run`](Self::run), [`run_to`](Self::run_to),
+/// ([`status`](Self::status), [`pending`](Self::pending), [`plan`](Self::plan)) change no table, take no lock and do not wait
+/// for the migrations of another process. Those that change ([`run`](Self::run), [`run_to`](Self::run_to),
 /// [`revert`](Self::revert), [`redo`](Self::redo)) take the lock for migrations, as [`Registry::migrate`] does.
 ///
 /// ```
@@ -233,7 +233,8 @@ impl<B: Bind> Migrations<B> {
 
     pub(super) async fn change(&self, change: Change) -> Result<MigrateReport, MigrateError> {
         let runtime = self.runtime()?;
-        let task = ChangeTask::new(self.subject(), self.source.clone(), change, self.options);
+        let task =
+            ChangeTask::new(self.subject(), self.source.clone(), change, self.options.clone());
         let connecting = connect::<B>(&self.registry, self.route(), Purpose::Change);
         let connected = until(task.end, connecting).await;
         let (engine, connection) =
@@ -262,7 +263,7 @@ impl<B: Bind> Clone for Migrations<B> {
             registry: self.registry.clone(),
             tenant: self.tenant.clone(),
             source: self.source.clone(),
-            options: self.options,
+            options: self.options.clone(),
             place: self.place,
         }
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::known::MigrationsDigest;
+use crate::backend::migrate::Stop;
 
 /// How a change to migrations waits, and for how long it may run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct MigrateOptions {
     /// How long a statement of a migration waits for a lock.
     pub(crate) lock_timeout: Option<Duration>,
@@ -18,6 +19,8 @@ pub(crate) struct MigrateOptions {
     /// The migrations that the source has to list. A run over all tenants notes that a tenant has them, so a source that
     /// lists others in the course of the run is an error.
     pub(crate) expected: Option<MigrationsDigest>,
+    /// Ends the change before its next migration, with [`MigrateError::Stopped`](super::MigrateError::Stopped).
+    pub(crate) stop: Option<Stop>,
 }
 
 /// The retries if there is a `lock_timeout`. Without one, a statement waits until it has its lock.
@@ -29,6 +32,10 @@ impl MigrateOptions {
             Some(_) => LOCK_RETRIES,
             None => 0,
         })
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_requested)
     }
 
     /// When a change that begins now has to end. `None` also for a limit that is too far away to be reached.

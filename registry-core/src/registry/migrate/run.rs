@@ -19,7 +19,7 @@ use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
 use crate::backend::migrate::{
-    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run,
+    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run, Stop,
 };
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
@@ -51,7 +51,8 @@ impl<C: Backend> ChangeTask<C> {
         change: Change,
         options: MigrateOptions,
     ) -> Self {
-        Self { subject, source, change, options, end: options.end() }
+        let end = options.end();
+        Self { subject, source, change, options, end }
     }
 }
 
@@ -112,9 +113,11 @@ async fn change_on<C: Backend>(
     // Dropped with this future.
     let caller = Arc::new(());
     let waiting = Arc::downgrade(&caller);
+    let stop = task.options.stop.clone();
     let locking = move || {
         let url = locked_engine.settings().url_to_migrate();
-        let is_awaited = || waiting.strong_count() > 0;
+        let is_stopped = || stop.as_ref().is_some_and(Stop::is_requested);
+        let is_awaited = || waiting.strong_count() > 0 && !is_stopped();
         let lock = files.with_files(|| connection.connection().lock_migrations(url, &is_awaited));
         (connection, files, lock)
     };
@@ -123,6 +126,13 @@ async fn change_on<C: Backend>(
     let locked = until(task.end, locking).await.map_err(too_late)?;
     drop(caller);
     let (connection, files, lock) = locked.map_err(panicked)?;
+    if task.options.is_stopped() {
+        return Err(MigrateError::Stopped {
+            key,
+            reverted: Box::default(),
+            applied: Box::default(),
+        });
+    }
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
     let turn = engine.wait_for_turn(write, Instant::now(), None);
@@ -341,6 +351,9 @@ fn failed(
                 in_part,
                 source,
             }
+        }
+        MigrationFailure::Stopped => {
+            MigrateError::Stopped { key, reverted, applied: applied.into() }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }

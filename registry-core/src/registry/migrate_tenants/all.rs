@@ -133,7 +133,9 @@ impl AllTenants {
         Ok(Task {
             key,
             names: Intake::new(names),
-            migrate: Box::new(move |tenant| migrate_one(&registry, &tenant, &*migrations, each)),
+            migrate: Box::new(move |tenant| {
+                migrate_one(&registry, &tenant, &*migrations, each.clone())
+            }),
             jobs: options.jobs.min(max_jobs).max(1),
             canaries: options.canaries,
             keep_going: options.keep_going,

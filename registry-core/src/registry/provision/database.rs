@@ -201,6 +201,7 @@ impl Target {
         if files.is_there().map_err(failed)? {
             return Err(self.exists_error());
         }
+        files.check_folder().map_err(failed)?;
         let folders = CreatedFolders::make(files.folder_to_create()).map_err(failed)?;
         let created = async {
             let lock = self.administration().lock(&files.lock).await.map_err(failed)?;

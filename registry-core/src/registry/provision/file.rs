@@ -39,6 +39,7 @@ pub(super) async fn create<B: Bind>(
     if files.is_there().map_err(failed)? {
         return Err(operation.exists_error());
     }
+    files.check_folder().map_err(failed)?;
     let folders = CreatedFolders::make(files.folder_to_create()).map_err(failed)?;
     let created = async {
         let lock = operation.administration().lock(&files.lock).await.map_err(failed)?;
@@ -236,6 +237,20 @@ impl TenantFiles {
     /// The folder that is created for the file. `None` unless the path was relative.
     pub(super) fn folder_to_create(&self) -> Option<&Path> {
         self.unfinished.created_parent()
+    }
+
+    /// An error if the folder does not exist and is not created, as that of an absolute path.
+    pub(super) fn check_folder(&self) -> io::Result<()> {
+        match self.path.parent() {
+            Some(folder) if self.folder_to_create().is_none() && !folder.try_exists()? => {
+                let folder = folder.display();
+                let message = format!(
+                    "the folder {folder} does not exist; it is only created if the path in the settings is relative"
+                );
+                Err(io::Error::new(ErrorKind::NotFound, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives the finished file its final name, unless a file with that name exists.
