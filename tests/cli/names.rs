@@ -14,7 +14,7 @@ fn completions_are_for_the_whole_name_and_refused_for_one_that_no_shell_complete
         ("odd name", 2, "there are no completions for a program that is called `odd name`"),
     ] {
         let path = folder.join(name);
-        symlink(support::example("manage"), &path).expect("a link");
+        symlink(support::examples::example("manage"), &path).expect("a link");
         let printed = Command::new(path).args(["completions", "bash"]).output().expect("a link");
         let (stdout, stderr) =
             (String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&printed.stderr));

@@ -123,7 +123,8 @@ mod tests {
     fn check_that_began_before_a_revert_is_not_noted() {
         let crm = BindKey::new("crm").unwrap();
         let checked = CheckedMigrations::default();
-        for forget in [CheckedMigrations::forget_all, |checked| checked.forget_schema("acme")] {
+        let forget_acme: fn(&CheckedMigrations) = |checked| checked.forget_schema("acme");
+        for forget in [CheckedMigrations::forget_all, forget_acme] {
             let begin = checked.begin_check();
             forget(&checked);
             checked.insert(crm, Some("acme"), begin);
