@@ -33,7 +33,7 @@ impl Program {
         let settings = settings.replace("FOLDER", &folder.display().to_string());
         std::fs::write(&file, settings).expect("the settings");
         let arguments = vec!["--settings".to_owned(), file.display().to_string()];
-        let path = support::example(name);
+        let path = support::examples::example(name);
         Self { path, folder, arguments, variables: Vec::new() }
     }
 

@@ -57,7 +57,7 @@ BOS,XYZ,1
 
 /// An example as a command, without the variables that it reads.
 fn example(name: &str) -> Command {
-    let mut command = Command::new(support::example(name));
+    let mut command = Command::new(support::examples::example(name));
     command.env_remove("DATABASE_URL").env_remove("ANALYTICS_DATABASE_URL");
     command
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 mod account;
 pub(crate) mod backends;
-mod examples;
+pub(crate) mod examples;
 #[cfg(feature = "postgres")]
 mod german;
 mod home;
@@ -35,7 +35,6 @@ pub(crate) mod sockets;
 pub(crate) mod steps;
 mod watchdog;
 
-pub(crate) use examples::example;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use server::Server;
 

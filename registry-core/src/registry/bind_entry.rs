@@ -38,11 +38,6 @@ impl BindEntry {
         }
     }
 
-    /// Whether each tenant has a database or a schema of its own.
-    pub(super) fn is_per_tenant(&self) -> bool {
-        !matches!(self, Self::Single(_))
-    }
-
     /// Forgets that the migrations in the schema of a tenant were complete, so that they are checked again.
     pub(super) fn forget_checked_migrations(&self, tenant: &Tenant) {
         if let Self::SchemaPerTenant { engine, schema } = self

@@ -17,7 +17,7 @@
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
-//! | `locate` | where the database of a bind or tenant is, without opening anything |
+//! | `locate`, `overview` | where the database of a tenant or bind is, without opening anything; the second for the command line |
 //! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
@@ -57,6 +57,8 @@ mod locate;
 mod migrate;
 mod migrate_tenants;
 mod open;
+#[cfg(feature = "cli")]
+mod overview;
 mod provision;
 mod reader;
 mod replace;
@@ -71,11 +73,8 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-#[cfg_attr(
-    not(feature = "cli"),
-    expect(unused_imports, reason = "only the command line asks")
-)]
-pub(crate) use locate::{BindOverview, Located, Tenancy};
+#[cfg(feature = "cli")]
+pub(crate) use locate::Located;
 pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
@@ -90,10 +89,9 @@ pub use migrate_tenants::{
     MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
     TenantNames, TenantOutcome, TenantResult, tenant_names,
 };
-#[cfg_attr(
-    not(feature = "cli"),
-    expect(unused_imports, reason = "only the command line asks")
-)]
+#[cfg(feature = "cli")]
+pub(crate) use overview::{BindOverview, Tenancy};
+#[cfg(feature = "cli")]
 pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;

@@ -264,11 +264,12 @@ async fn two_runs_at_once_run_nothing_twice_three_times() {
     }
 }
 
-/// With `REGISTRY_TEST_FULL=1`, a thousand databases of PostgreSQL, and five thousand files of SQLite.
+/// With `REGISTRY_TEST_TENANTS=1`, a thousand databases of PostgreSQL, and five thousand files of SQLite. To create them takes
+/// minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_tenants_are_migrated_by_killed_and_concurrent_processes() {
-    let is_full = std::env::var("REGISTRY_TEST_FULL").is_ok_and(|value| value == "1");
-    let tenants = match (NAME, is_full) {
+    let are_many = std::env::var("REGISTRY_TEST_TENANTS").is_ok_and(|value| value == "1");
+    let tenants = match (NAME, are_many) {
         ("postgres", true) => 1_000,
         ("sqlite", true) => 5_000,
         ("mysql", true) => 200,

@@ -30,12 +30,11 @@ async fn through_every_door(tenant: &Tenant) -> Vec<(&'static str, Result<i64, E
         work.commit().await?;
         Ok::<i64, Error>(count)
     };
-    let transaction = tenant.transaction(async |work| {
-        Ok::<i64, Error>(invoices::table.count().get_result(work).await?)
-    });
+    let transaction =
+        tenant.transaction(async |work| invoices::table.count().get_result::<i64>(work).await);
     let scope = tenant.scope(async {
         let mut work: CurrentWork = Scope::current()?.work().await?;
-        Ok::<i64, Error>(count().get_result(&mut *work).await?)
+        count().get_result::<i64>(&mut *work).await
     });
     let reader = tenant.reader();
     let read_session = async {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diesel_migrations::FileBasedMigrations;
-use registry_core::{Migrations, Postgres, Registry, Sqlite, binds};
+use registry_core::{Migrations, Registry, binds};
 
 use crate::support::{fresh_folder, postgres};
 

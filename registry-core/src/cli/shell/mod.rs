@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -18,7 +19,9 @@ use super::exit::{Caused, Exit, Failure, Outcome};
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::url::url_of;
+use crate::cause::DriverError;
 use crate::registry::Located;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::settings::url::tls::PemSource;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
 
@@ -67,22 +70,27 @@ pub(super) async fn run(databases: &Databases, output: &Output, arguments: Shell
         let message = format!("bind `{}`: the shell could not be prepared", settings.key);
         Caused::new(message, error)
     };
-    let client = match url.backend() {
+    let client = client(&wanted).await.map_err(failed)?;
+    client.run(output, arguments.arguments).await
+}
+
+async fn client(wanted: &Wanted<'_>) -> Result<Client, DriverError> {
+    match wanted.url.backend() {
         #[cfg(feature = "postgres")]
-        BackendKind::Postgres => postgres::client(&wanted).map_err(failed)?,
+        BackendKind::Postgres => postgres::client(wanted),
         #[cfg(feature = "mysql")]
-        BackendKind::Mysql => mysql::client(&wanted).await.map_err(failed)?,
+        BackendKind::Mysql => mysql::client(wanted).await,
         #[cfg(feature = "sqlite")]
-        BackendKind::Sqlite => sqlite::client(&wanted).map_err(failed)?,
+        BackendKind::Sqlite => sqlite::client(wanted),
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
         off => unreachable!("the settings refuse {off}, whose feature is off"),
-    };
-    client.run(output, arguments.arguments).await
+    }
 }
 
 impl Client {
     async fn run(self, output: &Output, arguments: Vec<OsString>) -> Outcome {
-        let Self { program, arguments: own, variables, package, files } = self;
+        // They are removed at the end of this function.
+        let Self { program, arguments: own, variables, package, files: _files } = self;
         let mut command = Command::new(&program);
         command.args(own).args(arguments);
         for (name, value) in variables {
@@ -104,7 +112,6 @@ impl Client {
                 child.wait().await
             }
         };
-        drop(files);
         let exit = exit_of(ended.map_err(|error| not_begun(&program, package, error))?);
         if let Exit::Program(code) = exit
             && code > 128
@@ -142,6 +149,7 @@ fn exit_of(status: ExitStatus) -> Exit {
 }
 
 /// A folder that only this user can enter.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 fn own_folder() -> io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("registry-");
@@ -152,12 +160,16 @@ fn own_folder() -> io::Result<TempDir> {
 
 /// Files for a client, which only this user can read. They are removed when the value is dropped.
 #[derive(Default)]
-struct Files(Option<TempDir>);
+struct Files {
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    folder: Option<TempDir>,
+}
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 impl Files {
     /// Writes a file, and returns its path.
     fn write(&mut self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
-        let folder = match &mut self.0 {
+        let folder = match &mut self.folder {
             Some(folder) => folder,
             none => none.insert(own_folder()?),
         };

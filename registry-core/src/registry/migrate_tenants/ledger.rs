@@ -69,6 +69,7 @@ impl<L: Bind> LedgerBind for LedgerOf<L> {
     }
 }
 
+#[cfg(feature = "cli")]
 /// Removes the row of a tenant of `bind`, or of all of its tenants, from the ledger, so that the next run connects to them.
 /// It succeeds if there is no ledger yet. For an operation that takes migrations away from tenants, it is called before
 /// the operation, and once more after it, because a run may have written the row meanwhile.
@@ -101,6 +102,7 @@ pub(crate) trait Ledger: Send {
         rows: &'a [LedgerRow],
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
+    #[cfg(feature = "cli")]
     /// Removes the row of a tenant, or of all tenants of the bind. Succeeds if there is no ledger yet.
     #[cfg(feature = "cli")]
     fn forget<'a>(

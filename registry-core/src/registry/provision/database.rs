@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::backend::namespace::{Namespace, Presence};
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
+use crate::registry::bind_entry::BindEntry;
 use crate::registry::handle::Registry;
 use crate::settings::{BackendKind, BindKey, EngineSettings, Pooler, UnknownBind};
 
@@ -55,7 +56,6 @@ pub(crate) enum DatabaseError {
     },
 }
 
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
 impl Registry {
     /// The name of a bind's database on its server, or of its file. It is what a user types to confirm that it is dropped.
     pub(crate) fn database_name(&self, key: &str) -> Result<String, DatabaseError> {
@@ -72,7 +72,7 @@ impl Registry {
             #[cfg(feature = "mysql")]
             BackendKind::Mysql => target.create::<crate::backend::Mysql>().await,
             #[cfg(feature = "sqlite")]
-            BackendKind::Sqlite => target.create_file::<crate::backend::Sqlite>().await,
+            BackendKind::Sqlite => target.create::<crate::backend::Sqlite>().await,
             #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
             off => unreachable!("the settings refuse {off}, whose feature is off"),
         }
@@ -88,7 +88,7 @@ impl Registry {
             #[cfg(feature = "mysql")]
             BackendKind::Mysql => target.drop::<crate::backend::Mysql>().await,
             #[cfg(feature = "sqlite")]
-            BackendKind::Sqlite => target.drop_file::<crate::backend::Sqlite>().await,
+            BackendKind::Sqlite => target.drop::<crate::backend::Sqlite>().await,
             #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
             off => unreachable!("the settings refuse {off}, whose feature is off"),
         }
@@ -103,11 +103,6 @@ struct Target {
     name: String,
 }
 
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-    expect(dead_code, reason = "there is no backend")
-)]
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
 impl Target {
     fn new(registry: &Registry, key: &str) -> Result<Self, DatabaseError> {
         let Some(entry) = registry.0.binds.key(key) else {
@@ -117,7 +112,7 @@ impl Target {
         if registry.is_closed() {
             return Err(AcquireError::Closed { key }.into());
         }
-        let Some(engine) = entry.engine().filter(|_| !entry.is_per_tenant()) else {
+        let Some(engine) = entry.engine().filter(|_| matches!(entry, BindEntry::Single(_))) else {
             return Err(DatabaseError::PerTenant { key });
         };
         let settings = engine.settings();
@@ -144,6 +139,20 @@ impl Target {
     }
 
     async fn create<C: Backend>(&self) -> Result<(), DatabaseError> {
+        match self.settings.url.sqlite_file() {
+            Some(_) => self.create_file::<C>().await,
+            None => self.create_namespace::<C>().await,
+        }
+    }
+
+    async fn drop<C: Backend>(&self) -> Result<(), DatabaseError> {
+        match self.settings.url.sqlite_file() {
+            Some(_) => self.drop_file::<C>().await,
+            None => self.drop_namespace::<C>().await,
+        }
+    }
+
+    async fn create_namespace<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.create_error(error.into());
         let mut admin =
@@ -170,7 +179,7 @@ impl Target {
         }
     }
 
-    async fn drop<C: Backend>(&self) -> Result<(), DatabaseError> {
+    async fn drop_namespace<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.drop_error(error.into());
         let mut admin =

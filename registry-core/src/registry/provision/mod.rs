@@ -13,6 +13,7 @@ use crate::registry::handle::Registry;
 use crate::registry::migrate::{DieselBackend, MigrateReport};
 
 mod administration;
+#[cfg(feature = "cli")]
 mod database;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ mod namespace;
 mod operation;
 mod placement;
 
+#[cfg(feature = "cli")]
 pub(crate) use database::DatabaseError;
 pub use error::{CreateTenantError, DropTenantError};
 use operation::TenantOperation;

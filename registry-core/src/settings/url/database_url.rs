@@ -156,7 +156,7 @@ impl DatabaseUrl {
     }
 
     /// The URL for another program, without its password and without each parameter that may be a secret.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line prints it"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn without_secrets(&self) -> String {
         match self.target() {
             Target::Server(server) => server.without_secrets(),
@@ -294,7 +294,7 @@ impl DatabaseUrl {
     }
 
     /// The URL with one more start-up option (`-c name=value`) for PostgreSQL.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line needs it"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn with_startup_option(&self, option: &str) -> Self {
         Self::new(match self.target() {
             Target::Server(server) => Target::Server(server.with_startup_option(option)),

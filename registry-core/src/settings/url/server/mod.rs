@@ -186,6 +186,7 @@ impl ServerUrl {
     }
 
     /// The URL with one more start-up option (`-c name=value`) for PostgreSQL.
+    #[cfg(feature = "cli")]
     pub(super) fn with_startup_option(&self, option: &str) -> Self {
         let mut url = self.clone();
         let is_it = |parameter: &Parameter| decoded(&parameter.name) == "options";
@@ -270,6 +271,7 @@ impl ServerUrl {
 
     /// What [`expose`](Self::expose) returns, without the password, without the parameters that may be a secret, and with
     /// `***` in place of a name that may be one.
+    #[cfg(feature = "cli")]
     pub(super) fn without_secrets(&self) -> String {
         let (hosts, database) =
             self.hosts_and_path.split_at(self.hosts_and_path.len() - self.database().len());

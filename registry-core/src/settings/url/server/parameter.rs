@@ -114,6 +114,7 @@ impl Parameter {
     }
 
     /// Whether its value certainly is no secret.
+    #[cfg(feature = "cli")]
     pub(super) fn is_shown(&self) -> bool {
         let redacted = self.redacted();
         self.is_harmless() && redacted == self.expose()
