@@ -268,6 +268,25 @@ async fn plan_has_the_sql_of_the_pending_migrations_and_runs_nothing() {
 }
 
 #[tokio::test]
+async fn migration_in_rust_that_commits_by_itself_is_run() {
+    use diesel::connection::{Connection, TransactionManager};
+    use registry_core::migrations::BlockingConnection;
+
+    type Manager = <BlockingConnection<Backend> as Connection>::TransactionManager;
+
+    let registry = registry(&database());
+    let commits = RustMigration::<Backend>::new("20260201000000_commits", |connection| {
+        diesel::insert_into(items::table).values(items::id.eq(1)).execute(connection)?;
+        Ok(Manager::commit_transaction(connection)?)
+    });
+    let set = MigrationSet::<Backend>::new().and(Steps(vec![ITEMS, LOGS])).and(commits);
+    let migrations = registry.migrations::<Main>(set);
+    let report = migrations.run().await.expect("they run");
+    assert_eq!(report.applied.len(), 3);
+    assert_eq!(migrations.pending().await.expect("known").len(), 0);
+}
+
+#[tokio::test]
 async fn migrations_in_rust_run_beside_those_in_sql() {
     let registry = registry(&database());
     let fill = RustMigration::<Backend>::new("2026-02-01-000000_fill", |connection| {

@@ -23,6 +23,8 @@ pub(super) struct TenantCounts {
     up_to_date: u64,
     failed: u64,
     not_reached: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    has_unread_names: bool,
     repeated: u64,
 }
 
@@ -108,7 +110,7 @@ impl Run<'_> {
         output.error(&errors);
         if output.is_json {
             output.json(&Event::Tenants { bind: &key, counts, errors });
-        } else {
+        } else if !matches!(ended, Err(MigrateTenantsError::LeaseHeld { .. })) {
             output.result(format_args!("{key}: {}", counts.shown(output)));
         }
         if let Err(error) = ended {
@@ -172,7 +174,7 @@ impl TenantCounts {
     }
 
     fn worded(&self, toned: impl Fn(Tone, String) -> String) -> String {
-        let Self { migrated, up_to_date, failed, not_reached, repeated } = *self;
+        let Self { migrated, up_to_date, failed, not_reached, has_unread_names, repeated } = *self;
         let mut parts = vec![
             toned(Tone::Good, format!("{migrated} migrated")),
             format!("{up_to_date} up to date"),
@@ -183,6 +185,9 @@ impl TenantCounts {
         if not_reached > 0 {
             parts.push(toned(Tone::Warning, format!("{not_reached} not reached")));
         }
+        if has_unread_names {
+            parts.push(toned(Tone::Warning, "the other names were not read".to_owned()));
+        }
         if repeated > 0 {
             parts.push(toned(Tone::Warning, format!("{repeated} named again")));
         }
@@ -192,9 +197,16 @@ impl TenantCounts {
 
 impl From<&MigrateTenantsReport> for TenantCounts {
     fn from(report: &MigrateTenantsReport) -> Self {
-        let MigrateTenantsReport { applied, up_to_date, failed, not_reached, repeated, .. } =
-            *report;
-        Self { migrated: applied, up_to_date, failed, not_reached, repeated }
+        let MigrateTenantsReport {
+            applied,
+            up_to_date,
+            failed,
+            not_reached,
+            has_unread_names,
+            repeated,
+            ..
+        } = *report;
+        Self { migrated: applied, up_to_date, failed, not_reached, has_unread_names, repeated }
     }
 }
 
@@ -204,6 +216,7 @@ impl AddAssign for TenantCounts {
         self.up_to_date += other.up_to_date;
         self.failed += other.failed;
         self.not_reached += other.not_reached;
+        self.has_unread_names |= other.has_unread_names;
         self.repeated += other.repeated;
     }
 }

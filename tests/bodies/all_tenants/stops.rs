@@ -216,6 +216,32 @@ async fn nothing_is_begun_after_a_request_to_stop() {
 }
 
 #[tokio::test]
+async fn names_that_do_not_end_are_not_waited_for_after_a_stop() {
+    let registry = registry(&databases(1));
+    let endless = stream::iter(0..).map(|number| format!("x{number}"));
+    for names in [stream::pending().boxed(), endless.boxed()] {
+        let stop = Arc::new(Notify::new());
+        let signal = Arc::clone(&stop);
+        let names = stream::iter(["t1".to_owned()]).chain(names);
+        let run = registry
+            .migrate_tenants::<Crm>(names, Steps(vec![RUNS, SECOND]))
+            .jobs(1)
+            .on_outcome(move |outcome| {
+                if outcome.tenant == "t1" {
+                    stop.notify_one();
+                }
+            })
+            .keep_going()
+            .stop_when(async move { signal.notified().await });
+        let error = failed(run.await);
+        let report = error.report().expect("a run");
+        assert!(report.has_unread_names && !report.is_complete(), "{report}");
+        assert_eq!(report.applied + report.up_to_date, 1, "{report}");
+        assert!(report.to_string().contains("names were not read"), "{report}");
+    }
+}
+
+#[tokio::test]
 async fn dropped_run_finishes_what_it_has_begun_and_begins_nothing_new() {
     let registry = registry(&databases(6));
     let gated = Gated::default();

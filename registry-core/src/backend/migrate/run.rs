@@ -188,7 +188,7 @@ where
     }));
     drop(running);
     match run {
-        Ok(Ok(())) if harness.is_outside_transaction() => Ok(()),
+        Ok(Ok(())) if harness.is_outside_transaction() || has_no_transaction(harness) => Ok(()),
         Ok(Ok(())) => {
             let committed =
                 <Harness<C> as Connection>::TransactionManager::commit_transaction(harness);
@@ -221,6 +221,16 @@ where
             Err(Stopped::Panicked)
         }
     }
+}
+
+/// Whether a migration in Rust has ended its transaction by Diesel's transaction manager. Then what followed it was committed
+/// by itself.
+fn has_no_transaction<C>(harness: &mut Harness<C>) -> bool
+where
+    C: Driver + AsyncConnection + 'static,
+{
+    type Manager<C> = <Harness<C> as Connection>::TransactionManager;
+    matches!(Manager::<C>::transaction_manager_status_mut(harness).transaction_depth(), Ok(None))
 }
 
 /// Whether a part of the migration may be committed although the server has refused the commit. If the migration had

@@ -232,7 +232,8 @@ impl<B: Bind> MigrateTenants<B> {
     }
 
     /// Begins nothing new once `signal` has resolved, such as `tokio::signal::ctrl_c()`. What runs comes to its end, and
-    /// the rest is reported as not reached.
+    /// the rest is reported as not reached. Names that the stream has not given two seconds after that are not waited for:
+    /// the report has [`has_unread_names`](MigrateTenantsReport::has_unread_names).
     pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.run.options.stop = signal.boxed();
         self

@@ -119,6 +119,9 @@ pub struct MigrateTenantsReport {
     pub failed: u64,
     /// How many were not looked at, because the run had stopped before.
     pub not_reached: u64,
+    /// Whether the stream still had names, or might have had, when the run ended: after a stop, the rest of them is read for
+    /// two seconds at most.
+    pub has_unread_names: bool,
     /// How often the stream repeated a name. These are not counted as tenants.
     pub repeated: u64,
     /// The failed tenants: the first 100.
@@ -135,6 +138,7 @@ impl MigrateTenantsReport {
             up_to_date: 0,
             failed: 0,
             not_reached: 0,
+            has_unread_names: false,
             repeated: 0,
             failures: Vec::new(),
             elapsed: Duration::ZERO,
@@ -144,10 +148,10 @@ impl MigrateTenantsReport {
     /// Whether every tenant has all migrations: none failed, and all were reached.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.failed == 0 && self.not_reached == 0
+        self.failed == 0 && self.not_reached == 0 && !self.has_unread_names
     }
 
-    /// How many tenants the stream named. A name that it repeated counts once.
+    /// How many tenants were read from the stream. A name that it repeated counts once.
     #[must_use]
     pub fn tenants(&self) -> u64 {
         self.applied + self.up_to_date + self.failed + self.not_reached
@@ -178,6 +182,9 @@ impl fmt::Display for MigrateTenantsReport {
             "bind `{key}`: tenants migrated: {applied}, up to date: {up_to_date}, failed: {failed}, not reached: \
              {not_reached}"
         )?;
+        if self.has_unread_names {
+            f.write_str(" (and those whose names were not read)")?;
+        }
         if *repeated > 0 {
             write!(f, "; names repeated: {repeated}")?;
         }

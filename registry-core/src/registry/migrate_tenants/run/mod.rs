@@ -31,6 +31,9 @@ const CHUNK: usize = REMEMBERED;
 /// How many names are read before other tasks have their turn.
 const NAMES_BEFORE_YIELD: u32 = 128;
 
+/// How long the rest of the names is read after a stop, to be reported, once nothing runs any more.
+const NAMES_PERIOD: Duration = Duration::from_secs(2);
+
 /// Migrates one tenant. A name that was checked.
 pub(super) type MigrateOne = Box<dyn Fn(Arc<str>) -> BoxFuture<'static, TenantResult> + Send>;
 
@@ -105,6 +108,7 @@ enum Event {
     Ended(Result<TenantOutcome, JoinError>),
     Next(NextName),
     LeaseIsDue,
+    NamesAreLate,
     Done,
 }
 
@@ -128,6 +132,8 @@ pub(super) struct Run {
     has_lease: bool,
     /// When the lease is to be checked.
     lease_is_due: Pin<Box<Sleep>>,
+    /// When the rest of the names is no longer read after a stop: a stream may never end.
+    names_are_late: Option<Pin<Box<Sleep>>>,
     /// How many names were read, for yielding to other tasks.
     read: u32,
 }
@@ -148,6 +154,7 @@ impl Run {
             ledger: None,
             has_lease: false,
             lease_is_due: Box::pin(sleep(LEASE_CHECK_PERIOD)),
+            names_are_late: None,
             read: 0,
         }
     }
@@ -163,6 +170,10 @@ impl Run {
                 Event::Ended(first) => self.note_ended(first).await,
                 Event::Next(next) => self.note_next(next).await,
                 Event::LeaseIsDue => self.check_lease().await,
+                Event::NamesAreLate => {
+                    self.task.names.end();
+                    self.report.has_unread_names = true;
+                }
                 Event::Done => return self.finish().await,
             }
         }
@@ -201,6 +212,13 @@ impl Run {
         }
         if let Poll::Ready(Some(ended)) = self.running.poll_join_next(cx) {
             return Poll::Ready(Event::Ended(ended));
+        }
+        if self.running.is_empty()
+            && !self.task.names.has_ended()
+            && let Some(late) = &mut self.names_are_late
+            && late.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::NamesAreLate);
         }
         // After a stop, the rest is read to be reported. Before, no more than the tenants that can be begun, or of which
         // the ledger can be asked at once.
@@ -316,6 +334,7 @@ impl Run {
 
     /// Begins nothing new. The tenants that were named are reported as not reached.
     fn stop_for(&mut self, stop: Stop) {
+        self.names_are_late.get_or_insert_with(|| Box::pin(sleep(NAMES_PERIOD)));
         // Of several reasons, the first one that has an error of its own is reported.
         if matches!(self.stop, None | Some(Stop::Early)) {
             self.stop = Some(stop);
