@@ -98,12 +98,14 @@ fn databases(registry: &Registry) -> Databases {
 }
 
 async fn add_airline(registry: &Registry, name: &str) -> Result<(), Box<dyn Error>> {
-    // The database first: an airline that is listed has one.
-    registry.create_tenant::<Bookings>(name, BOOKINGS).await?;
-    diesel::insert_into(airlines::table)
+    registry.tenant(name)?; // refuses what cannot be the name of a tenant
+    // An airline without a database would be reported by `migrate --all-tenants`. The name may be there already, from an
+    // attempt that came to no end.
+    diesel::insert_or_ignore_into(airlines::table)
         .values(airlines::name.eq(name.to_owned()))
         .execute(registry)
         .await?;
+    registry.create_tenant::<Bookings>(name, BOOKINGS).await?;
     println!("added {name}");
     Ok(())
 }

@@ -181,7 +181,7 @@ impl Intake {
         let refused =
             |result| NextName::Refused(TenantOutcome { tenant: name.to_string(), result });
         if let Err(error) = TenantName::new(&name) {
-            return refused(TenantResult::Failed(TenantFailure::Name(error)));
+            return refused(TenantResult::Failed(TenantFailure::InvalidName(error)));
         }
         match self.recent.insert(&name) {
             true => NextName::Name(name),

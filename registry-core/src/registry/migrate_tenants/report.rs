@@ -49,7 +49,7 @@ pub enum TenantResult {
 pub enum TenantFailure {
     /// The name cannot be the name of a tenant.
     #[error(transparent)]
-    Name(#[from] TenantError),
+    InvalidName(#[from] TenantError),
     /// Its migrations could not be run, or not all of them.
     #[error(transparent)]
     Migrate(Box<MigrateError>),
