@@ -1,7 +1,7 @@
 //! What a mounted test body takes from its backend. Each module here has the same names.
 
 /// Runs a query that returns one number, on a new connection.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(feature = "postgres")]
 async fn count<C>(url: &str, query: &str) -> i64
 where
     C: diesel_async::AsyncConnection,
@@ -113,14 +113,32 @@ pub(crate) mod mysql {
 
     /// Asks the server whether another connection has a transaction open in the database at `url`.
     pub(crate) async fn has_transaction(url: &str) -> bool {
-        crate::support::backends::count::<Backend>(
-            url,
-            "SELECT count(*) FROM information_schema.innodb_trx t \
-             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
-             WHERE p.db = database() AND p.id <> connection_id()",
-        )
-        .await
-            > 0
+        use diesel_async::{AsyncConnection, RunQueryDsl};
+
+        #[derive(diesel::QueryableByName)]
+        struct InnoDb {
+            #[diesel(sql_type = diesel::sql_types::Text, column_name = "Status")]
+            status: String,
+        }
+
+        // Not `information_schema.innodb_trx`, which is only made anew if nobody has read it for 100 ms.
+        let mut connection = Backend::establish(url).await.expect("a connection");
+        let query = diesel::sql_query("SHOW ENGINE INNODB STATUS");
+        let InnoDb { status } = query.get_result(&mut connection).await.expect("its status");
+        let query = diesel::dsl::sql::<diesel::sql_types::Text>(
+            "SELECT CAST(id AS CHAR) FROM information_schema.processlist \
+             WHERE db = database() AND id <> connection_id()",
+        );
+        let threads: Vec<String> = query.load(&mut connection).await.expect("numbers");
+        let is_of_database = |transaction: &str| {
+            threads.iter().any(|thread| transaction.contains(&format!("thread id {thread},")))
+        };
+        let transactions = status.split("---TRANSACTION ").skip(1);
+        transactions
+            .filter(|transaction| {
+                transaction.lines().next().is_some_and(|it| it.contains("ACTIVE"))
+            })
+            .any(is_of_database)
     }
 
     /// Creates an empty database for each tenant, and returns their URL with `{tenant}` in place of the name.
