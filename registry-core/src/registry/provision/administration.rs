@@ -27,6 +27,19 @@ pub(super) enum AdministerError {
     Lock(diesel::result::Error),
 }
 
+impl AdministerError {
+    /// The error of an operation, which says by `failed` that the lock could not be taken.
+    pub(super) fn of_operation<E: From<AcquireError>>(
+        self,
+        failed: impl FnOnce(diesel::result::Error) -> E,
+    ) -> E {
+        match self {
+            Self::Acquire(error) => error.into(),
+            Self::Lock(error) => failed(error),
+        }
+    }
+}
+
 /// The settings by which a database is administered: at the server itself, with no connection ahead of need.
 pub(super) fn administered(mut settings: EngineSettings) -> EngineSettings {
     settings.url = settings.url_to_migrate().clone();

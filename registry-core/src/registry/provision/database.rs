@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use tokio::time::Instant;
 
-use super::administration::{AdministerError, Administration, administered};
+use super::administration::{Administration, administered};
 use super::file::{CreatedFolders, TenantFiles, remove_unused};
 use crate::backend::Backend;
 use crate::backend::namespace::{Namespace, Presence};
@@ -155,12 +155,8 @@ impl Target {
     async fn create_namespace<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.create_error(error.into());
-        let mut admin =
-            match self.administration().administer::<C>(&self.settings, &namespace).await {
-                Ok(admin) => admin,
-                Err(AdministerError::Acquire(error)) => return Err(error.into()),
-                Err(AdministerError::Lock(error)) => return Err(failed(error)),
-            };
+        let admin = self.administration().administer::<C>(&self.settings, &namespace).await;
+        let mut admin = admin.map_err(|error| error.of_operation(failed))?;
         let admin = admin.connection();
         if admin.find_namespace(&namespace).await.map_err(failed)? == Presence::There {
             return Err(self.exists_error());
@@ -182,12 +178,8 @@ impl Target {
     async fn drop_namespace<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.drop_error(error.into());
-        let mut admin =
-            match self.administration().administer::<C>(&self.settings, &namespace).await {
-                Ok(admin) => admin,
-                Err(AdministerError::Acquire(error)) => return Err(error.into()),
-                Err(AdministerError::Lock(error)) => return Err(failed(error)),
-            };
+        let admin = self.administration().administer::<C>(&self.settings, &namespace).await;
+        let mut admin = admin.map_err(|error| error.of_operation(failed))?;
         let admin = admin.connection();
         if admin.find_namespace(&namespace).await.map_err(failed)? == Presence::Missing {
             return Err(self.missing_error());

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 
-use super::administration::AdministerError;
 use super::error::{CreateTenantError, DropTenantError};
 use super::operation::TenantOperation;
 use crate::backend::driver::Driver;
@@ -26,12 +25,9 @@ pub(super) async fn create<B: Bind>(
     namespace: Namespace,
     migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let mut admin =
-        operation.administer(&settings, &namespace).await.map_err(|error| match error {
-            AdministerError::Acquire(error) => CreateTenantError::Acquire(error),
-            AdministerError::Lock(error) => operation.create_error(error.into()),
-        })?;
     let failed = |error: diesel::result::Error| operation.create_error(error.into());
+    let admin = operation.administer(&settings, &namespace).await;
+    let mut admin = admin.map_err(|error| error.of_operation(failed))?;
     match admin.connection().find_namespace(&namespace).await {
         Ok(Presence::There) => return Err(operation.exists_error()),
         Ok(Presence::Missing | Presence::Unfinished) => {}
@@ -67,12 +63,9 @@ pub(super) async fn remove<B: Bind>(
     settings: EngineSettings,
     namespace: Namespace,
 ) -> Result<(), DropTenantError> {
-    let mut admin =
-        operation.administer(&settings, &namespace).await.map_err(|error| match error {
-            AdministerError::Acquire(error) => DropTenantError::Acquire(error),
-            AdministerError::Lock(error) => operation.drop_error(error.into()),
-        })?;
     let failed = |error: diesel::result::Error| operation.drop_error(error.into());
+    let admin = operation.administer(&settings, &namespace).await;
+    let mut admin = admin.map_err(|error| error.of_operation(failed))?;
     if admin.connection().find_namespace(&namespace).await.map_err(failed)? == Presence::Missing {
         return Err(operation.unknown_tenant_error());
     }
