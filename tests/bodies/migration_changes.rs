@@ -5,27 +5,12 @@ use std::path::Path;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use registry_core::{MigrateError, Migrations, Registry, bind_tables};
+use registry_core::{MigrateError, Migrations, Registry};
 
+use super::two_binds::{Logging, Main, has, items, logs, registry};
 use super::{Backend, NAME, database};
 use crate::support::steps::{Step, Steps, alone, step};
 use crate::support::{causes, fresh_folder};
-
-diesel::table! {
-    items (id) {
-        id -> Integer,
-    }
-}
-diesel::table! {
-    logs (id) {
-        id -> Integer,
-    }
-}
-bind_tables!(db = "default", connection = super::Backend; items);
-bind_tables!(db = "logging", connection = super::Backend; logs);
-
-type Main = <items::table as registry_core::Bound>::Bind;
-type Logging = <logs::table as registry_core::Bound>::Bind;
 
 const ITEMS: Step =
     step("2026-01-01-000000_items", "CREATE TABLE items (id INTEGER PRIMARY KEY NOT NULL)")
@@ -36,20 +21,8 @@ const LOGS: Step =
     step("20260301000000_logs", "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL)")
         .down("DROP TABLE logs");
 
-/// A registry with two binds on one database.
-fn registry(url: &str) -> Registry {
-    let builder = Registry::builder().bind("default", url).bind("logging", url);
-    builder.build().expect("good settings")
-}
-
 fn migrations(registry: &Registry, steps: &[Step]) -> Migrations<Main> {
     registry.migrations::<Main>(Steps(steps.to_vec()))
-}
-
-/// Whether the database has a table.
-async fn has(registry: &Registry, table: &str) -> bool {
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
 }
 
 #[tokio::test]

@@ -1,30 +1,14 @@
 //! What the status and the plan of migrations say, and that they write nothing, on each backend.
 
 use diesel::prelude::*;
-use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::{EmbeddedMigrations, FileBasedMigrations, embed_migrations};
 use registry_core::migrations::{MigrationSet, MigrationState, RustMigration};
-use registry_core::{MigrateError, Migrations, Registry, bind_tables};
+use registry_core::{MigrateError, Migrations, Registry};
 
+use super::two_binds::{Logging, Main, has, items, registry, run};
 use super::{Backend, NAME, database};
 use crate::support::fresh_folder;
 use crate::support::steps::{Step, Steps, step};
-
-diesel::table! {
-    items (id) {
-        id -> Integer,
-    }
-}
-diesel::table! {
-    logs (id) {
-        id -> Integer,
-    }
-}
-bind_tables!(db = "default", connection = super::Backend; items);
-bind_tables!(db = "logging", connection = super::Backend; logs);
-
-type Main = <items::table as registry_core::Bound>::Bind;
-type Logging = <logs::table as registry_core::Bound>::Bind;
 
 const ITEMS: Step =
     step("20260101000000_items", "CREATE TABLE items (id INTEGER PRIMARY KEY NOT NULL)");
@@ -34,23 +18,8 @@ const LOGS: Step =
 
 const EMBEDDED: EmbeddedMigrations = embed_migrations!("docs/guide/migrations/analytics");
 
-fn registry(url: &str) -> Registry {
-    let builder = Registry::builder().bind("default", url).bind("logging", url);
-    builder.build().expect("good settings")
-}
-
 fn migrations(registry: &Registry, steps: &[Step]) -> Migrations<Main> {
     registry.migrations::<Main>(Steps(steps.to_vec()))
-}
-
-async fn run(registry: &Registry, sql: &str) {
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(sql).await.expect("it runs");
-}
-
-async fn has(registry: &Registry, table: &str) -> bool {
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
 }
 
 async fn states(migrations: &Migrations<Main>) -> Vec<(String, MigrationState)> {

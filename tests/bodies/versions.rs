@@ -6,36 +6,15 @@ use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::FileBasedMigrations;
 use registry_core::settings::BindSettings;
-use registry_core::{MigrateError, MigrateReport, Registry, bind_tables};
+use registry_core::{MigrateError, MigrateReport, Registry};
 
+use super::two_binds::{Logging, Main, has, items, registry, run};
 use super::{NAME, database};
 use crate::support::steps::{Step, Steps, alone, step};
 use crate::support::{causes, fresh_folder};
 
-diesel::table! {
-    items (id) {
-        id -> Integer,
-    }
-}
-diesel::table! {
-    logs (id) {
-        id -> Integer,
-    }
-}
-bind_tables!(db = "default", connection = super::Backend; items);
-bind_tables!(db = "logging", connection = super::Backend; logs);
-
-type Main = <items::table as registry_core::Bound>::Bind;
-type Logging = <logs::table as registry_core::Bound>::Bind;
-
 const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY NOT NULL)";
 const LOGS: &str = "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL)";
-
-/// A registry with two binds on one database.
-fn registry(url: &str) -> Registry {
-    let builder = Registry::builder().bind("default", url).bind("logging", url);
-    builder.build().expect("good settings")
-}
 
 async fn migrate(registry: &Registry, steps: &[Step]) -> Result<MigrateReport, MigrateError> {
     registry.migrate::<Main>(Steps(steps.to_vec())).await
@@ -46,18 +25,6 @@ async fn migrate_logging(
     steps: &[Step],
 ) -> Result<MigrateReport, MigrateError> {
     registry.migrate::<Logging>(Steps(steps.to_vec())).await
-}
-
-/// Whether the database has a table.
-async fn has(registry: &Registry, table: &str) -> bool {
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
-}
-
-/// Runs SQL outside any migration.
-async fn run(registry: &Registry, sql: &str) {
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(sql).await.expect("it runs");
 }
 
 #[tokio::test]

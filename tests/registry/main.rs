@@ -14,5 +14,6 @@ mount::mount!(
     migration_waits,
     migrations,
     sessions,
+    two_binds,
     versions
 );
