@@ -17,8 +17,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use futures_util::{Stream, TryStreamExt, stream};
+use futures_util::TryFutureExt;
 use registry_core::cli::{DatabaseCommand, Databases};
+use registry_core::tenant::TenantNames;
 use registry_core::{Registry, RunQueryDsl, Settings, bind_tables, binds};
 
 mod flights {
@@ -111,13 +112,7 @@ async fn add_airline(registry: &Registry, name: &str) -> Result<(), Box<dyn Erro
 }
 
 /// The query runs when the first name is asked for, after the table was made.
-fn names_of_airlines(
-    registry: Registry,
-) -> impl Stream<Item = Result<String, registry_core::Error>> + Send {
-    let names = async move {
-        let names = airlines::table.select(airlines::name).order(airlines::name);
-        let names: Vec<String> = names.load(&registry).await?;
-        Ok::<_, registry_core::Error>(stream::iter(names.into_iter().map(Ok)))
-    };
-    stream::once(names).try_flatten()
+fn names_of_airlines(registry: Registry) -> impl TenantNames + use<> {
+    let names = airlines::table.select(airlines::name).order(airlines::name);
+    names.load_stream::<String>(registry).try_flatten_stream()
 }

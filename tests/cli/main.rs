@@ -15,3 +15,4 @@ mod servers;
 mod sqlite;
 mod terminal;
 mod transcript;
+mod without_tenants;

@@ -96,11 +96,11 @@ pub trait LedgerTables {
         rows: &[LedgerRow],
     ) -> impl Future<Output = QueryResult<()>> + Send;
 
-    /// Removes the row of a tenant, or the rows of all tenants of the bind.
-    fn remove_rows(
+    /// Removes the row of a tenant.
+    fn remove_row(
         &mut self,
         bind: &str,
-        tenant: Option<&str>,
+        tenant: &str,
     ) -> impl Future<Output = QueryResult<()>> + Send;
 
     /// The holder that is named for the bind.
@@ -227,19 +227,10 @@ macro_rules! ledger_by_diesel {
                     query.execute(self).await.map(drop)
                 }
 
-                async fn remove_rows(
-                    &mut self,
-                    bind: &str,
-                    tenant: Option<&str>,
-                ) -> QueryResult<()> {
+                async fn remove_row(&mut self, bind: &str, tenant: &str) -> QueryResult<()> {
                     let of_bind = ledger::table.filter(ledger::bind.eq(bind));
-                    match tenant {
-                        None => diesel::delete(of_bind).execute(self).await.map(drop),
-                        Some(tenant) => {
-                            let row = of_bind.filter(ledger::tenant.eq(tenant));
-                            diesel::delete(row).execute(self).await.map(drop)
-                        }
-                    }
+                    let row = of_bind.filter(ledger::tenant.eq(tenant));
+                    diesel::delete(row).execute(self).await.map(drop)
                 }
 
                 async fn lease_holder(&mut self, bind: &str) -> QueryResult<Option<LeaseHolder>> {

@@ -59,6 +59,7 @@ impl Databases {
     /// those whose migrations only the registry's builder was told, in the order of their keys.
     ///
     /// If they are named twice for one bind, the last ones count, and those that are named here before those of the builder.
+    #[track_caller]
     pub fn migrations<B: Bind>(
         mut self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
@@ -194,11 +195,7 @@ impl Databases {
     /// The names of all tenants, as a stream for each of `binds` binds.
     pub(super) async fn names(&self, binds: usize) -> Result<Vec<NameStream>, Failure> {
         let names = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(names) = names else {
-            return Err(Failure::usage(
-                "the program does not say which tenants there are: name them by --tenant",
-            ));
-        };
+        let Some(names) = names else { return Err(no_names()) };
         if binds <= 1 {
             return Ok(vec![names]);
         }
@@ -207,6 +204,14 @@ impl Databases {
             read.map_err(|error| Caused::new("the names of the tenants could not be read", error))?;
         let stream = || Box::pin(stream::iter(read.clone()).map(Ok)) as NameStream;
         Ok((0..binds).map(|_| stream()).collect())
+    }
+
+    /// Refuses `--all-tenants` if the program has not said which they are.
+    pub(super) fn check_names(&self) -> Result<(), Failure> {
+        match &*self.tenants.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(_) => Ok(()),
+            None => Err(no_names()),
+        }
     }
 
     /// Makes a change after which a tenant may lack migrations that the ledger has noted, and deletes its row. Meanwhile, no
@@ -233,7 +238,7 @@ impl Databases {
         let Some(ledger) = &self.ledger else { return Ok(None) };
         // Connecting would create an empty file.
         if let Ok(Located { settings, .. }) = self.registry.locate(&ledger.key(), None).await
-            && let Some(path) = settings.url.sqlite_file().and_then(SqliteFile::path)
+            && let Some(path) = settings.url_to_migrate().sqlite_file().and_then(SqliteFile::path)
             && !path.exists()
         {
             return Ok(None);
@@ -310,4 +315,8 @@ impl fmt::Debug for Databases {
             .field("ledger", &self.ledger)
             .finish_non_exhaustive()
     }
+}
+
+fn no_names() -> Failure {
+    Failure::usage("the program does not say which tenants there are: name them by --tenant")
 }

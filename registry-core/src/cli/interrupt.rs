@@ -1,22 +1,23 @@
 //! Ctrl-C and SIGTERM while something runs that is better brought to its end.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::{io, process};
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::exit::Exit;
 use super::output::Output;
 use crate::backend::migrate::Stop;
+use crate::latch::Latch;
 
 /// Listens for signals as long as it lives. Meanwhile, they do not have their usual effect.
 pub(super) struct Interrupts {
     listener: JoinHandle<()>,
     stop: Stop,
-    count: watch::Receiver<u32>,
+    come: Arc<Latch>,
 }
 
 impl Interrupts {
@@ -46,25 +47,26 @@ impl Interrupts {
     }
 
     fn of(signals: io::Result<Signals>, on_signal: impl Fn(u32) + Send + 'static) -> Self {
-        let (sender, count) = watch::channel(0);
-        let stop = Stop::default();
-        let stopping = stop.clone();
+        let (stop, come) = (Stop::default(), Arc::new(Latch::default()));
+        let (stopping, coming) = (stop.clone(), Arc::clone(&come));
         let listener = tokio::spawn(async move {
             // Without signals, they keep their usual effect, and whoever waits for one waits for ever.
-            let Ok(mut signals) = signals else { return std::future::pending().await };
+            let Ok(mut signals) = signals else { return };
+            let mut count = 0;
             loop {
                 signals.next().await;
+                count += 1;
                 stopping.request();
-                sender.send_modify(|count| *count += 1);
-                on_signal(*sender.borrow());
+                coming.set();
+                on_signal(count);
             }
         });
-        Self { listener, stop, count }
+        Self { listener, stop, come }
     }
 
     /// Whether a signal has come.
     pub(super) fn has_come(&self) -> bool {
-        *self.count.borrow() > 0
+        self.come.is_set()
     }
 
     /// Stops a change of migrations at the first signal.
@@ -74,12 +76,8 @@ impl Interrupts {
 
     /// Waits for the first signal. Returns at once if it has come.
     pub(super) fn first(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut count = self.count.clone();
-        async move {
-            if count.wait_for(|count| *count > 0).await.is_err() {
-                std::future::pending().await
-            }
-        }
+        let come = Arc::clone(&self.come);
+        async move { come.wait().await }
     }
 }
 

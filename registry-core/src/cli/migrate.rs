@@ -38,6 +38,9 @@ pub(super) async fn run(
         }
         Some(version) => Change::RunTo(version.clone()),
     };
+    if arguments.all_tenants && !chosen.per_tenant.is_empty() {
+        databases.check_names()?;
+    }
     let mut run = Run::begin(databases, output, options(&arguments.limits));
     run.change(targets, &change, arguments.keep_going).await;
     if arguments.all_tenants {
@@ -160,7 +163,7 @@ impl<'d> Run<'d> {
 
     async fn change_one(&self, target: &Target, change: &Change) -> Result<MigrateReport, Failure> {
         let databases = self.databases;
-        let options = MigrateOptions { stop: Some(self.interrupts.stop()), ..self.options.clone() };
+        let options = MigrateOptions { stop: self.interrupts.stop(), ..self.options.clone() };
         let goes_back = matches!(change, Change::Revert(_) | Change::Redo);
         let tenant = target.tenant_name().filter(|_| goes_back);
         let (registry, of) = (&databases.registry, target.tenant.as_ref());

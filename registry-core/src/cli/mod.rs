@@ -77,10 +77,9 @@
 //!
 //! With `--json`, standard output is JSON, one object a line. `migrate`, `revert` and `redo` print a line for each database
 //! (and for each tenant, also one that was up to date) as soon as it is done, and a report as the last line. `status
-//! --all-tenants` does the same, and `check --watch` prints a line for each check. `create` prints a line for each database. The other
-//! commands print one line. A
-//! command that fails prints an object with the fields `error`, `causes` and `exit_code`, unless its report says so. What
-//! clap refuses is text on standard error alone.
+//! --all-tenants` does the same, `check --watch` prints a line for each check, and `create` one for each database or
+//! tenant. The other commands print one line. A command that fails prints an object with the fields `error`, `causes` and
+//! `exit_code`, unless its report says so. What clap refuses is text on standard error alone.
 //!
 //! No password is printed, except by `url --show-password`.
 //!

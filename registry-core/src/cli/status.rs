@@ -227,16 +227,20 @@ fn print(output: &Output, line: &Line) {
             };
             let width = migrations.iter().map(|entry| name(entry).chars().count()).max();
             for entry in migrations {
-                let tone = match entry.state {
-                    MigrationState::Applied => Tone::Good,
-                    MigrationState::Pending => Tone::Warning,
-                    MigrationState::Unknown => Tone::Bad,
-                };
-                let state = output.toned(tone, &entry.state.to_string(), 7);
+                let state = output.toned(tone(entry.state), &entry.state.to_string(), 7);
                 let run_on = entry.run_on.as_deref().unwrap_or_default();
                 let text = format!("  {state}  {:1$}  {run_on}", name(entry), width.unwrap_or(0));
                 output.result(text.trim_end());
             }
         }
+    }
+}
+
+/// How the state of a migration is shown.
+pub(super) fn tone(state: MigrationState) -> Tone {
+    match state {
+        MigrationState::Applied => Tone::Good,
+        MigrationState::Pending => Tone::Warning,
+        MigrationState::Unknown => Tone::Bad,
     }
 }

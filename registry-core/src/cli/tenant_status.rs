@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::databases::Databases;
 use super::exit::{Failure, chain};
 use super::output::{Output, Tone};
+use super::status::tone;
 use super::verify::counted;
 use crate::cause::DriverError;
 use crate::registry::{KnownMigrations, MigrationStatus, NameStream, Registry};
@@ -152,9 +153,7 @@ fn statuses(
 
 fn print_status(output: &Output, tenant: &str, status: &MigrationStatus) {
     for entry in status.pending().chain(status.unknown()) {
-        let tone =
-            if entry.name.is_some() && entry.run_on.is_none() { Tone::Warning } else { Tone::Bad };
-        let state = output.toned(tone, &entry.state.to_string(), 7);
+        let state = output.toned(tone(entry.state), &entry.state.to_string(), 7);
         let name = entry.name.as_ref().unwrap_or(&entry.version);
         output.result(format_args!("  {tenant}: {state}  {name}"));
     }

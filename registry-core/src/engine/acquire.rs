@@ -217,7 +217,7 @@ impl<C: Backend> TypedEngine<C> {
 }
 
 /// Waits for `future` until the deadline. Without a timer if `Instant` cannot represent the deadline.
-pub(super) async fn wait_until<F: Future>(
+pub(crate) async fn wait_until<F: Future>(
     deadline: Option<Instant>,
     future: F,
 ) -> Result<F::Output, Elapsed> {

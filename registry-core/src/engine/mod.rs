@@ -91,7 +91,7 @@ mod typed;
 pub(crate) mod use_count;
 mod write_turn;
 
-pub(crate) use self::acquire::AcquireAttempt;
+pub(crate) use self::acquire::{AcquireAttempt, wait_until};
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::engine_use::EngineUse;
 pub use self::error::AcquireError;

@@ -1,5 +1,7 @@
 //! Reading which versions were run, without writing anything: not even the tables.
 
+use std::collections::HashMap;
+
 use diesel_async::AsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use tokio::runtime::Handle;
@@ -34,12 +36,10 @@ where
             true => harness.records()?,
             false => Vec::new(),
         };
-    let record_of = |version: &str| {
-        let record = records.iter().find(|record| record.version == version)?;
-        Some((record.name.clone(), record.bind.clone()))
-    };
+    let mut records: HashMap<_, _> =
+        records.into_iter().map(|record| (record.version, (record.name, record.bind))).collect();
     let applied = versions.into_iter().map(|(version, run_on)| {
-        let record = record_of(&version);
+        let record = records.remove(&version);
         AppliedVersion { version, run_on, record }
     });
     Ok(applied.collect())

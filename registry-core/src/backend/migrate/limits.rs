@@ -22,7 +22,7 @@ pub struct Limits {
     /// The end of the change.
     pub time_limit: Option<Arc<TimeLimit>>,
     /// Ends the change before its next migration.
-    pub stop: Option<Stop>,
+    pub stop: Stop,
     /// What the server has reported on the connection.
     pub observed: Arc<Observed>,
 }
@@ -64,7 +64,7 @@ impl Limits {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(Stop::is_requested)
+        self.stop.is_requested()
     }
 
     /// Waits before the next try, in which other sessions get the locks that the migration waits for. False if the change

@@ -52,7 +52,7 @@ impl Stopped {
             Self::Failed { source, in_part, .. } => {
                 MigrationFailure::Run { migration, direction, source, in_part, tries }
             }
-            Self::Panicked => MigrationFailure::Panicked { migration, direction },
+            Self::Panicked => MigrationFailure::Panicked { migration },
         }
     }
 }

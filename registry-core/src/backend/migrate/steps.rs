@@ -11,13 +11,12 @@ use crate::backend::driver::Driver;
 use crate::settings::BindKey;
 
 /// The steps of a change, in order, and what has to be noted before them.
-pub(super) struct Steps<C: Driver> {
+pub(super) struct Steps {
     pub(super) steps: Vec<(Direction, usize)>,
     /// Records that are missing for versions that were run, by Diesel's own tool or before there were records.
     pub(super) unrecorded: Vec<Record>,
     /// How many migrations of the program were run before, and are not in `steps`.
     pub(super) skipped: usize,
-    _connection: std::marker::PhantomData<C>,
 }
 
 /// What the two tables of a database say was run.
@@ -34,7 +33,7 @@ pub(super) fn select<C: Driver>(
     bind: BindKey,
     migrations: &Migrations<BackendOf<C>>,
     applied: Applied,
-) -> Result<Steps<C>, MigrationFailure> {
+) -> Result<Steps, MigrationFailure> {
     let is_applied: HashSet<_> =
         applied.versions.iter().map(|version| C::version_key(version)).collect();
     let records: HashMap<_, _> = applied
@@ -81,12 +80,7 @@ pub(super) fn select<C: Driver>(
         }
     }
     let touched = steps.iter().filter(|(direction, _)| *direction == Direction::Down).count();
-    Ok(Steps {
-        steps,
-        unrecorded,
-        skipped: run_before - touched,
-        _connection: std::marker::PhantomData,
-    })
+    Ok(Steps { steps, unrecorded, skipped: run_before - touched })
 }
 
 /// The record of a migration that this bind runs.

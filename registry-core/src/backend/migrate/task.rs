@@ -172,8 +172,6 @@ pub enum MigrationFailure {
     Panicked {
         /// Its name.
         migration: String,
-        /// Whether it was run or reverted.
-        direction: Direction,
     },
 }
 

@@ -104,17 +104,15 @@ impl Position {
     ///
     /// It has still replayed what it had replayed, and the timeline of what it replays never falls (PostgreSQL).
     pub(crate) fn not_before(self, before: &Self) -> Self {
-        if let (Self::MariaDb(own), Self::MariaDb(before)) = (&self, before) {
-            return Self::MariaDb(own.clone().not_before(before));
-        }
-        match (&self, before) {
+        match (self, before) {
+            (Self::MariaDb(own), Self::MariaDb(before)) => Self::MariaDb(own.not_before(before)),
             (
                 Self::Postgres { system, timeline, lsn },
                 Self::Postgres { system: of_system, timeline: before_timeline, lsn: before_lsn },
-            ) if system == of_system && (timeline, lsn) < (before_timeline, before_lsn) => {
+            ) if system == *of_system && (timeline, lsn) < (*before_timeline, *before_lsn) => {
                 before.clone()
             }
-            _ => self,
+            (own, _) => own,
         }
     }
 

@@ -108,17 +108,15 @@ impl Client {
         let ended = tokio::select! {
             ended = child.wait() => ended,
             () = interrupts.first() => {
-                child.kill().await?;
+                child.start_kill()?;
                 child.wait().await
             }
         };
-        let exit = exit_of(ended.map_err(|error| not_begun(&program, package, error))?);
-        if let Exit::Program(code) = exit
-            && code > 128
-        {
+        let status = ended.map_err(|error| not_begun(&program, package, error))?;
+        if signal_of(status).is_some() {
             output.message(format_args!("{} was ended by a signal", program.display()));
         }
-        Ok(exit)
+        Ok(exit_of(status))
     }
 }
 
@@ -134,13 +132,17 @@ fn not_begun(program: &Path, package: Option<&str>, error: io::Error) -> Failure
     Failure::from(Caused::new(message, error))
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
+/// The signal that has ended a process.
+fn signal_of(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    return std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
-    let signal: Option<i32> = None;
+    return None;
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
     // As a shell reports it.
-    let code = status.code().or_else(|| signal.map(|signal| 128 + signal));
+    let code = status.code().or_else(|| signal_of(status).map(|signal| 128 + signal));
     match code.map(u8::try_from) {
         Some(Ok(0)) => Exit::Done,
         Some(Ok(code)) => Exit::Program(code),

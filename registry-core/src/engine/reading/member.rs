@@ -82,7 +82,6 @@ struct Grounds {
     answers: bool,
     role: Option<Role>,
     run: Option<(u64, Option<Duration>)>,
-    position: Option<Position>,
     fresh_until: Option<Instant>,
     lag_bytes: Option<u64>,
     is_foreign: bool,
@@ -285,7 +284,7 @@ impl<C: Backend> Member<C> {
     ) -> bool {
         let took = asked.elapsed();
         let mut state = self.state();
-        let grounds = self.grounds(&state);
+        let (grounds, position) = (self.grounds(&state), state.position.clone());
         state.health = match &state.health {
             Health::Unknown => Health::Up { back_since: None },
             Health::Down { .. } => Health::Up { back_since: Some(Instant::now()) },
@@ -322,7 +321,7 @@ impl<C: Backend> Member<C> {
         state.hides_position = answer.hides_position;
         state.database = answer.database;
         state.compare(primary);
-        self.grounds(&state) != grounds
+        self.grounds(&state) != grounds || state.position != position
     }
 
     /// Compares what is known of the replica with what is known of the primary now. True if that may make the replica fit for
@@ -339,7 +338,6 @@ impl<C: Backend> Member<C> {
             answers: self.answers(state),
             role: state.role,
             run: state.identity.map(|identity| (identity.hash, identity.started)),
-            position: state.position.clone(),
             fresh_until: state.fresh_until,
             lag_bytes: state.lag_bytes,
             is_foreign: state.is_foreign,

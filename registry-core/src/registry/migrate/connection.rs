@@ -13,7 +13,6 @@ use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 use crate::registry::handle::Registry;
 use crate::registry::route::Route;
-use crate::settings::Pooler;
 
 /// A connection to migrate on.
 pub(crate) enum MigrationConnection<C: Backend> {
@@ -118,7 +117,7 @@ pub(crate) async fn connect<B: Bind>(
         }
         // A schema is set for a session, and a pooler gives each transaction another one.
         let needs_session = purpose == Purpose::Change || found.schema.is_some();
-        let has_pooler = settings.options.pooler != Pooler::None && settings.migrate_url.is_none();
+        let has_pooler = settings.migrates_through_pooler();
         if has_pooler && needs_session {
             return Err(MigrateError::Pooler { key });
         }

@@ -1,7 +1,7 @@
 //! The migrations of a bind for callers that do not know its type.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel::backend::Backend as DieselDatabase;
@@ -17,7 +17,7 @@ use super::options::MigrateOptions;
 #[cfg(feature = "cli")]
 use super::plan::MigrationPlan;
 use super::report::MigrateReport;
-use super::run::{check_versions, panicked};
+use super::run::check_versions;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
@@ -150,9 +150,8 @@ struct Known<B: Bind> {
 }
 
 impl<B: Bind> Known<B> {
-    #[track_caller]
     fn migrations(&self, registry: &Registry, tenant: Option<&Tenant>) -> Migrations<B> {
-        Migrations::new(registry.clone(), tenant.cloned(), self.source.clone())
+        Migrations::new(registry.clone(), tenant.cloned(), self.source.clone()).given_at(self.place)
     }
 }
 
@@ -167,8 +166,7 @@ impl<B: Bind> KnownMigrations for Known<B> {
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
         let key = self.key();
-        let migrations = catch_unwind(AssertUnwindSafe(|| self.source.migrations()));
-        let migrations = migrations.map_err(|_| panicked(key))?;
+        let migrations = self.source.migrations();
         let migrations = migrations.map_err(|source| MigrateError::List { key, source })?;
         check_versions::<B::Connection>(key, &migrations)?;
         Ok(MigrationsDigest::of_list(&migrations))

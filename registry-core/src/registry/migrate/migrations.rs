@@ -11,13 +11,13 @@ use super::error::MigrateError;
 use super::options::MigrateOptions;
 use super::plan::{MigrationPlan, PlannedMigration};
 use super::report::MigrateReport;
-use super::run::{ChangeTask, Subject, make_change, read_status, too_late, until};
+use super::run::{ChangeTask, Subject, make_change, read_status, too_late};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
 use crate::backend::migrate;
 use crate::bind::{self, Bind};
-use crate::engine::WriteRequest;
+use crate::engine::{WriteRequest, wait_until};
 use crate::registry::handle::Registry;
 use crate::registry::route::Route;
 use crate::registry::tenants::Tenant;
@@ -69,6 +69,11 @@ impl<B: Bind> Migrations<B> {
     ) -> Self {
         let place = Location::caller();
         Self { registry, tenant, source, options: MigrateOptions::default(), place }
+    }
+
+    /// With the place in the program that is named to writers which wait.
+    pub(super) fn given_at(self, place: &'static Location<'static>) -> Self {
+        Self { place, ..self }
     }
 
     pub(super) fn with_options(self, options: MigrateOptions) -> Self {
@@ -236,7 +241,7 @@ impl<B: Bind> Migrations<B> {
         let task =
             ChangeTask::new(self.subject(), self.source.clone(), change, self.options.clone());
         let connecting = connect::<B>(&self.registry, self.route(), Purpose::Change);
-        let connected = until(task.end, connecting).await;
+        let connected = wait_until(task.end, connecting).await;
         let (engine, connection) =
             connected.map_err(|_| too_late(task.subject.key, &self.options))??;
         let write = Some(WriteRequest { unit: None, place: self.place });

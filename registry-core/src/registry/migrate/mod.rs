@@ -47,7 +47,7 @@ pub(super) use on_engine::OpenDatabase;
 pub(crate) use options::MigrateOptions;
 pub use plan::{MigrationPlan, PlannedMigration};
 pub use report::MigrateReport;
-pub(super) use run::run_migrations;
+pub(super) use run::{panicked, run_migrations};
 pub use rust::{BlockingConnection, RustMigration};
 pub use set::MigrationSet;
 pub(crate) use source::SharedSource;

@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::bind::{self, Bind};
 use crate::engine::{AcquireError, AnyEngine, EngineUse, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
-use crate::settings::{BindKey, Pooler, WrongBackend};
+use crate::settings::{BindKey, WrongBackend};
 
 /// A database that an engine has been opened for, or a schema of it.
 pub(crate) struct OpenDatabase {
@@ -78,7 +78,7 @@ pub(super) fn run_on<B: Bind>(
         if settings.is_isolated {
             return Err(MigrateError::Isolated { key });
         }
-        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        if settings.migrates_through_pooler() {
             return Err(MigrateError::Pooler { key });
         }
         let opening = MigrationConnection::open(engine, schema.as_deref(), Purpose::Change);

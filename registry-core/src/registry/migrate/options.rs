@@ -20,7 +20,7 @@ pub(crate) struct MigrateOptions {
     /// lists others in the course of the run is an error.
     pub(crate) expected: Option<MigrationsDigest>,
     /// Ends the change before its next migration, with [`MigrateError::Stopped`](super::MigrateError::Stopped).
-    pub(crate) stop: Option<Stop>,
+    pub(crate) stop: Stop,
 }
 
 /// The retries if there is a `lock_timeout`. Without one, a statement waits until it has its lock.
@@ -32,10 +32,6 @@ impl MigrateOptions {
             Some(_) => LOCK_RETRIES,
             None => 0,
         })
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(Stop::is_requested)
     }
 
     /// When a change that begins now has to end. `None` also for a limit that is too far away to be reached.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
@@ -19,9 +18,9 @@ use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
 use crate::backend::migrate::{
-    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run, Stop,
+    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run,
 };
-use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
+use crate::engine::{AnyEngine, TypedEngine, WriteRequest, wait_until};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
@@ -116,17 +115,16 @@ async fn change_on<C: Backend>(
     let stop = task.options.stop.clone();
     let locking = move || {
         let url = locked_engine.settings().url_to_migrate();
-        let is_stopped = || stop.as_ref().is_some_and(Stop::is_requested);
-        let is_awaited = || waiting.strong_count() > 0 && !is_stopped();
+        let is_awaited = || waiting.strong_count() > 0 && !stop.is_requested();
         let lock = files.with_files(|| connection.connection().lock_migrations(url, &is_awaited));
         (connection, files, lock)
     };
     let too_late = |_| too_late(key, &task.options);
     let locking = runtime.spawn_blocking(locking);
-    let locked = until(task.end, locking).await.map_err(too_late)?;
+    let locked = wait_until(task.end, locking).await.map_err(too_late)?;
     drop(caller);
     let (connection, files, lock) = locked.map_err(panicked)?;
-    if task.options.is_stopped() {
+    if task.options.stop.is_requested() {
         return Err(MigrateError::Stopped {
             key,
             reverted: Box::default(),
@@ -137,7 +135,7 @@ async fn change_on<C: Backend>(
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
     let turn = engine.wait_for_turn(write, Instant::now(), None);
     let turn =
-        until(task.end, turn).await.map_err(too_late)?.map_err(|error| error.of_bind(key))?;
+        wait_until(task.end, turn).await.map_err(too_late)?.map_err(|error| error.of_bind(key))?;
     let limits = connection.limits(&task.options, task.end);
     let enforcing = limits
         .time_limit
@@ -165,17 +163,6 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Waits for `future` until then.
-pub(super) async fn until<F: Future>(
-    end: Option<Instant>,
-    future: F,
-) -> Result<F::Output, Elapsed> {
-    match end {
-        Some(end) => timeout_at(end, future).await,
-        None => Ok(future.await),
-    }
-}
-
 /// The error of a time limit that was reached before the first migration.
 pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
     MigrateError::TimeLimit {
@@ -189,7 +176,7 @@ pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
     }
 }
 
-pub(super) fn panicked(key: BindKey) -> MigrateError {
+pub(crate) fn panicked(key: BindKey) -> MigrateError {
     MigrateError::Panicked { key, migration: None, reverted: Box::default(), applied: Vec::new() }
 }
 
@@ -355,7 +342,7 @@ fn failed(
         MigrationFailure::Stopped => {
             MigrateError::Stopped { key, reverted, applied: applied.into() }
         }
-        MigrationFailure::Panicked { migration, .. } => {
+        MigrationFailure::Panicked { migration } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }
         }
     }

@@ -23,7 +23,7 @@ use crate::panicked::caught;
 use crate::registry::bind_entry::BindEntry;
 use crate::registry::handle::Registry;
 use crate::registry::migrate::{
-    Change, KnownMigrations, MigrateError, MigrateOptions, MigrationsDigest,
+    Change, KnownMigrations, MigrateError, MigrateOptions, MigrationsDigest, panicked,
 };
 use crate::registry::route::check_backend;
 use crate::registry::tenants::{TenantBind, TenantSource};
@@ -107,19 +107,17 @@ impl AllTenants {
         let digest = digest_of(Arc::clone(&migrations)).await;
         let digest = digest.map_err(|error| MigrateTenantsError::Migrations(Box::new(error)))?;
         let max_jobs = usize::try_from(tenants.max_jobs).unwrap_or(usize::MAX);
-        let ledger = options.ledger.map(|bind| {
-            let (ledger, registry) = (Arc::clone(&bind), registry.clone());
-            LedgerTask {
-                bind,
-                open: Box::new(move || ledger.open(registry.clone(), place)),
-                scope: LedgerScope {
-                    bind: key,
-                    digest: digest.to_string(),
-                    place: tenants.place.clone().unwrap_or_default(),
-                },
-                rechecks: options.rechecks || tenants.place.is_none(),
-                wait_for_lease: options.wait_for_lease,
-            }
+        let ledger = options.ledger.map(|bind| LedgerTask {
+            bind,
+            registry: registry.clone(),
+            place,
+            scope: LedgerScope {
+                bind: key,
+                digest: digest.to_string(),
+                place: tenants.place.clone().unwrap_or_default(),
+            },
+            rechecks: options.rechecks || tenants.place.is_none(),
+            wait_for_lease: options.wait_for_lease,
         });
         let signal = options.stop;
         let stop = async move {
@@ -235,10 +233,7 @@ fn place_digest(settings: &EngineSettings, url: &DatabaseUrl, schema: Option<&st
 async fn digest_of(migrations: Arc<dyn KnownMigrations>) -> Result<MigrationsDigest, MigrateError> {
     let key = migrations.key();
     let reading = tokio::task::spawn_blocking(move || migrations.digest());
-    reading.await.unwrap_or_else(|_| {
-        let (reverted, applied) = (Box::default(), Vec::new());
-        Err(MigrateError::Panicked { key, migration: None, reverted, applied })
-    })
+    reading.await.unwrap_or_else(|_| Err(panicked(key)))
 }
 
 fn migrate_one(

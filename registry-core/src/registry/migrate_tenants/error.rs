@@ -1,6 +1,6 @@
 //! The error of migrating all tenants.
 
-use super::report::MigrateTenantsReport;
+use super::report::{MigrateTenantsReport, progress};
 use crate::cause::DriverError;
 use crate::registry::migrate::MigrateError;
 use crate::settings::{BindKey, UnknownBind, WrongBackend};
@@ -147,13 +147,6 @@ impl MigrateTenantsError {
             | Self::Interrupted { .. } => None,
         }
     }
-}
-
-fn progress(report: &MigrateTenantsReport) -> String {
-    let MigrateTenantsReport { applied, up_to_date, failed, not_reached, .. } = report;
-    format!(
-        "tenants migrated: {applied}, up to date: {up_to_date}, failed: {failed}, not reached: {not_reached}"
-    )
 }
 
 fn holder_text(holder: Option<&str>, since: Option<&str>) -> String {

@@ -69,7 +69,7 @@ impl HeldLedger {
     ///
     /// The ledger cannot be used.
     pub(crate) async fn forget(&mut self, tenant: &str) -> Result<(), DriverError> {
-        self.ledger.forget(self.key, Some(tenant)).await
+        self.ledger.forget(self.key, tenant).await
     }
 
     pub(crate) async fn release(self) {

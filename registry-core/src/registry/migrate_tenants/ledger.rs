@@ -87,13 +87,12 @@ pub(crate) trait Ledger: Send {
         rows: &'a [LedgerRow],
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
-    #[cfg(feature = "cli")]
-    /// Removes the row of a tenant, or of all tenants of the bind. Succeeds if there is no ledger yet.
+    /// Removes the row of a tenant. Succeeds if there is no ledger yet.
     #[cfg(feature = "cli")]
     fn forget<'a>(
         &'a mut self,
         bind: BindKey,
-        tenant: Option<&'a str>,
+        tenant: &'a str,
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
     /// Takes the lease for the bind, if it is free. Creates the tables if one of them may be missing: if the caller says
@@ -239,16 +238,16 @@ impl<L: Bind> Ledger for OpenLedger<L> {
     fn forget<'a>(
         &'a mut self,
         bind: BindKey,
-        tenant: Option<&'a str>,
+        tenant: &'a str,
     ) -> BoxFuture<'a, Result<(), DriverError>> {
         let limit = self.acquire_timeout();
         let removed = async move {
             let mut connected = self.connected(true).await?;
             let connection = connected.connection();
-            let Err(error) = connection.remove_rows(&bind, tenant).await else { return Ok(()) };
+            let Err(error) = connection.remove_row(&bind, tenant).await else { return Ok(()) };
             // The tables may be missing. If they can be created, they were, and are empty now.
             match connection.create_ledger().await {
-                Ok(()) => Ok(connection.remove_rows(&bind, tenant).await?),
+                Ok(()) => Ok(connection.remove_row(&bind, tenant).await?),
                 Err(_) => Err(error.into()),
             }
         };

@@ -174,14 +174,18 @@ impl MigrateTenantsReport {
     }
 }
 
+/// How many tenants came to which end.
+pub(super) fn progress(report: &MigrateTenantsReport) -> String {
+    let MigrateTenantsReport { applied, up_to_date, failed, not_reached, .. } = report;
+    format!(
+        "tenants migrated: {applied}, up to date: {up_to_date}, failed: {failed}, not reached: {not_reached}"
+    )
+}
+
 impl fmt::Display for MigrateTenantsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, applied, up_to_date, failed, not_reached, repeated, .. } = self;
-        write!(
-            f,
-            "bind `{key}`: tenants migrated: {applied}, up to date: {up_to_date}, failed: {failed}, not reached: \
-             {not_reached}"
-        )?;
+        let Self { key, repeated, .. } = self;
+        write!(f, "bind `{key}`: {}", progress(self))?;
         if self.has_unread_names {
             f.write_str(" (and those whose names were not read)")?;
         }

@@ -12,7 +12,7 @@ use crate::cause::DriverError;
 use crate::engine::AcquireError;
 use crate::registry::bind_entry::BindEntry;
 use crate::registry::handle::Registry;
-use crate::settings::{BackendKind, BindKey, EngineSettings, Pooler, UnknownBind};
+use crate::settings::{BackendKind, BindKey, EngineSettings, UnknownBind};
 
 /// Why the database of a bind was not created or dropped.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ impl Target {
         if settings.is_isolated || registry.sqlite_copies().is_some() {
             return Err(DatabaseError::Isolated { key });
         }
-        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        if settings.migrates_through_pooler() {
             return Err(DatabaseError::Pooler { key });
         }
         let settings = administered(settings.clone());

@@ -21,7 +21,7 @@ use crate::registry::locate::Located;
 use crate::registry::migrate::{MigrateError, MigrationConnection};
 use crate::registry::route::{Route, check_backend};
 use crate::registry::tenants::Tenant;
-use crate::settings::{BindKey, EngineSettings, Pooler};
+use crate::settings::{BindKey, EngineSettings};
 
 /// One call of `create_tenant` or `drop_tenant`.
 pub(super) struct TenantOperation<B: Bind> {
@@ -66,7 +66,7 @@ impl<B: Bind> TenantOperation<B> {
         let Located { settings, schema } = located;
         check_backend(key, B::Connection::KIND, settings.url.backend())
             .map_err(AcquireError::from)?;
-        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        if settings.migrates_through_pooler() {
             return Err(PlacementError::Pooler);
         }
         let location = match (schema, settings.url_to_migrate().sqlite_file()) {

@@ -49,6 +49,11 @@ impl EngineSettings {
         self.migrate_url.as_ref().unwrap_or(&self.url)
     }
 
+    /// Whether migrations would go through a pooler, which shares the connections that they need for themselves.
+    pub(crate) fn migrates_through_pooler(&self) -> bool {
+        self.migrate_url.is_none() && self.options.pooler != Pooler::None
+    }
+
     /// Whether there is a database or schema for each tenant.
     pub(crate) fn has_tenants(&self) -> bool {
         self.url.is_per_tenant() || self.tenant_schema.is_some()

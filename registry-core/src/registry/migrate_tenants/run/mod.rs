@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +19,7 @@ use super::report::{MigrateTenantsReport, TenantFailure, TenantOutcome, TenantRe
 use crate::backend::ledger::{LeaseHolder, LedgerScope};
 use crate::cause::DriverError;
 use crate::panicked::panic_message;
+use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
 mod with_ledger;
@@ -40,10 +41,6 @@ pub(super) type MigrateOne = Box<dyn Fn(Arc<str>) -> BoxFuture<'static, TenantRe
 /// Is called with each outcome.
 pub(super) type OnOutcome = Box<dyn FnMut(&TenantOutcome) + Send>;
 
-/// Opens the ledger, which is not connected to before the first name is known.
-pub(super) type OpenLedger =
-    Box<dyn Fn() -> BoxFuture<'static, Result<Box<dyn Ledger>, DriverError>> + Send + Sync>;
-
 /// What a run has to do.
 pub(super) struct Task {
     pub(super) key: BindKey,
@@ -60,8 +57,11 @@ pub(super) struct Task {
 
 /// The part of a run with a ledger.
 pub(super) struct LedgerTask {
+    /// It is not connected to before the first name is known.
     pub(super) bind: Arc<dyn LedgerBind>,
-    pub(super) open: OpenLedger,
+    pub(super) registry: Registry,
+    /// The place in the program that began the run.
+    pub(super) place: &'static Location<'static>,
     pub(super) scope: LedgerScope,
     /// Whether a row is never believed.
     pub(super) rechecks: bool,

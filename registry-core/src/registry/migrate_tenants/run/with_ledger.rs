@@ -56,7 +56,9 @@ impl Run {
         let Some(task) = &self.task.ledger else { return Ok(HashSet::new()) };
         let mut ledger = match self.ledger.take() {
             Some(ledger) => ledger,
-            None => (task.open)().await.map_err(Stop::Ledger)?,
+            None => {
+                task.bind.open(task.registry.clone(), task.place).await.map_err(Stop::Ledger)?
+            }
         };
         let (scope, rechecks) = (task.scope.clone(), task.rechecks);
         if !self.has_lease {
