@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::proxy::soon;
 use crate::{Answer, request, support};
 
 /// The process, which is killed at the end of the test if it has not ended.
@@ -52,9 +54,17 @@ impl Example {
         kill(Pid::from_raw(process), signal).expect("our child");
     }
 
-    /// Its exit code, and what it has printed on standard error.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("our child");
+    /// Waits for its end. Returns its exit code, and what it has printed on standard error.
+    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("our child") {
+                    break status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let status = soon(ended).await;
         let mut printed = String::new();
         let mut stderr = self.child.stderr.take().expect("piped");
         stderr.read_to_string(&mut printed).expect("UTF-8");
@@ -120,22 +130,25 @@ async fn health_of_the_web_example_says_down_and_not_why() {
     // From now on, no connection can be opened, and those that are open still work.
     let away = example.folder.with_file_name("away");
     std::fs::rename(&example.folder, &away).expect("the same folder");
-    let down = loop {
-        // It holds the open connections while it waits for the lock. It fails if a check of the health was quicker.
-        let request = request(&example.address, "PUT", "/routes/ATL/XNA", r#"{"flights": 1}"#);
-        let health = async {
-            loop {
-                let health = example.get("/health").await;
-                if health.status != 200 {
-                    break health;
+    let down = async {
+        loop {
+            // It holds the open connections while it waits for the lock. It fails if a check of the health was quicker.
+            let request = request(&example.address, "PUT", "/routes/ATL/XNA", r#"{"flights": 1}"#);
+            let health = async {
+                loop {
+                    let health = example.get("/health").await;
+                    if health.status != 200 {
+                        break health;
+                    }
                 }
+            };
+            tokio::select! {
+                health = health => break health,
+                _ = request => {}
             }
-        };
-        tokio::select! {
-            health = health => break health,
-            _ = request => {}
         }
     };
+    let down = soon(down).await;
     assert_eq!(down.status, 503);
     let report: serde_json::Value = serde_json::from_str(&down.body).expect("JSON");
     assert_eq!(report["status"], "down");
@@ -148,6 +161,6 @@ async fn health_of_the_web_example_says_down_and_not_why() {
     }
     routes.batch_execute("ROLLBACK").expect("it has a transaction");
     example.signal(Signal::SIGTERM);
-    let (_, printed) = example.end();
+    let (_, printed) = example.end().await;
     assert!(printed.contains("unable to open"), "the log has the reason: {printed}");
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::answer_on;
 use crate::example::Example;
+use crate::support::proxy::soon;
 
 const BODY: &str = r#"{"flights": 999999}"#;
 
@@ -39,9 +40,12 @@ async fn in_flight(example: &Example) -> TcpStream {
 
 /// Waits until nobody listens any more, which is when the signal has been noticed.
 async fn refused(example: &Example) {
-    while TcpStream::connect(&example.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let refused = async {
+        while TcpStream::connect(&example.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(refused).await;
 }
 
 async fn drains_by(signal: Signal) {
@@ -57,7 +61,7 @@ async fn drains_by(signal: Signal) {
     assert_eq!(answer_on(request).await.status, 204);
     let added = routes::table.filter(routes::flights.eq(999_999));
     assert!(diesel::select(exists(added)).get_result::<bool>(&mut routes).expect("an answer"));
-    let (code, printed) = example.end();
+    let (code, printed) = example.end().await;
     assert_eq!(
         (code, printed.as_str()),
         (Some(0), "stopping: requests in flight have 5s; another signal ends it at once\n")
@@ -79,7 +83,7 @@ async fn web_example_ends_without_a_request_that_does_not() {
     let example = Example::started().await;
     let request = in_flight(&example).await;
     example.signal(Signal::SIGTERM);
-    let (code, printed) = example.end();
+    let (code, printed) = example.end().await;
     assert_eq!(code, Some(0));
     assert!(printed.ends_with("\nlate: requests were still in flight after 5s\n"), "{printed}");
     drop(request);
@@ -92,7 +96,7 @@ async fn a_second_signal_ends_the_web_example_at_once() {
     example.signal(Signal::SIGTERM);
     refused(&example).await;
     example.signal(Signal::SIGINT);
-    let (code, printed) = example.end();
+    let (code, printed) = example.end().await;
     assert_eq!(code, Some(130));
     assert!(!printed.contains("late"), "it did not wait: {printed}");
     drop(request);

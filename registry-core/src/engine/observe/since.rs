@@ -9,18 +9,19 @@ use super::status::EngineStatus;
 
 /// The acquires of an engine since an earlier snapshot: a part of [`EngineStatus`](crate::EngineStatus).
 ///
-/// Connections that were acquired for reads on replicas are not among them.
+/// As in the status itself, those are counted that got their turn in the queue, also if the server could then not be reached.
+/// Connections to replicas are not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AcquiresSince {
     /// How long ago the earlier snapshot was. It is serialized in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub over: Duration,
-    /// Acquires that got a connection, per second.
+    /// Acquires per second that did not time out: `direct` and `waited`.
     pub per_second: f64,
     /// Acquires since then that did not have to wait.
     pub direct: u64,
-    /// Acquires since then that waited, and got a connection.
+    /// Acquires since then that waited for others.
     pub waited: u64,
     /// Acquires since then that timed out.
     pub timed_out: u64,
