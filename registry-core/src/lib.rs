@@ -129,6 +129,8 @@ pub mod guide;
 #[cfg(feature = "engine")]
 mod latch;
 #[cfg(feature = "engine")]
+mod meters;
+#[cfg(feature = "engine")]
 pub mod migrations;
 #[cfg(feature = "engine")]
 mod on_demand;
@@ -146,6 +148,8 @@ mod session;
 pub mod settings;
 #[cfg(feature = "engine")]
 mod sql;
+#[cfg(feature = "engine")]
+mod telemetry;
 #[cfg(feature = "engine")]
 pub mod tenant;
 #[cfg(feature = "engine")]
@@ -288,6 +292,8 @@ pub use engine::{
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use error::Error;
+#[cfg(feature = "metrics")]
+pub use meters::describe_metrics;
 #[cfg(feature = "engine")]
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 #[cfg(feature = "engine")]
