@@ -90,6 +90,11 @@ impl EngineMeters {
         Self { key: settings.key, role: settings.role, max, handles: OnceLock::new() }
     }
 
+    /// Lets the recorder know of the engine before its first use.
+    pub(in crate::engine) fn begin(&self) {
+        self.handles();
+    }
+
     fn handles(&self) -> &Handles {
         self.handles.get_or_init(|| {
             describe_once_more();
