@@ -321,6 +321,8 @@ pub use settings::{
     WhenUnknown, WorkOptions, WrongBackend,
 };
 #[cfg(feature = "engine")]
+pub use telemetry::{RecordOptions, RecordedQueries, RecordedQuery};
+#[cfg(feature = "engine")]
 pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};
 #[cfg(feature = "engine")]
 #[doc(inline)]

@@ -12,12 +12,12 @@ const LAYERS: &[&[&str]] = &[
     &["async_func", "backend_kind", "bind_key", "cause", "latch", "panicked"],
     &["settings"],
     &["meters"],
-    &["telemetry"],
     &["sql"],
     // Of these two there is one in a build.
     &["backend", "stand_ins"],
     &["token"],
     &["bind"],
+    &["telemetry"],
     &["engine"],
     &["session"],
     &["on_demand"],
