@@ -121,6 +121,13 @@ impl Timer {
     }
 }
 
+/// Whether a recorder is installed. The one of the facade that stands for none has no size. Nor has a recorder that keeps
+/// everything in statics: it counts as none here.
+#[cfg(feature = "metrics")]
+pub(crate) fn has_recorder() -> bool {
+    metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
+}
+
 /// Tells the recorders of a thread apart: its address. Handles that are kept belong to the recorder that was there when
 /// they were made, and a program may install its own later.
 #[cfg(feature = "metrics")]

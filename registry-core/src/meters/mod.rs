@@ -21,6 +21,6 @@ pub(crate) mod list;
 #[cfg(feature = "metrics")]
 pub use self::describe::describe_metrics;
 pub(crate) use self::describe::describe_once_more;
-#[cfg(feature = "metrics")]
-pub(crate) use self::instruments::recorder_id;
 pub(crate) use self::instruments::{Counter, Gauge, Histogram, Timer};
+#[cfg(feature = "metrics")]
+pub(crate) use self::instruments::{has_recorder, recorder_id};

@@ -8,6 +8,16 @@ use std::time::Duration;
 
 use crate::settings::{BindKey, Role};
 
+/// Whether a recorder is installed, so that it is worthwhile to find out the labels of a query.
+///
+/// A recorder without any state of its own cannot be told from none: both have no size.
+pub(crate) fn has_recorder() -> bool {
+    #[cfg(feature = "metrics")]
+    return crate::meters::has_recorder();
+    #[cfg(not(feature = "metrics"))]
+    false
+}
+
 /// Records the duration of a query.
 ///
 /// `tenant` is given only if the registry was asked for metrics by tenant
@@ -128,9 +138,11 @@ mod on {
         fn new(labels: &Labels<'_>) -> Self {
             let Labels { key, role, tenant, table, operation, error } = *labels;
             let mut shown: Vec<(&'static str, &dyn Display)> =
-                vec![("bind", &key), ("role", &role), ("operation", &operation)];
+                vec![("bind", &key), ("role", &role)];
             // A label that is not there is an empty one to Prometheus.
-            let optional = [("tenant", &tenant), ("table", &table), ("error", &error)];
+            let known = Some(operation).filter(|operation| !operation.is_empty());
+            let optional =
+                [("table", &table), ("operation", &known), ("error", &error), ("tenant", &tenant)];
             shown.extend(
                 optional
                     .iter()
