@@ -21,6 +21,7 @@ mod exporter;
 mod guide;
 mod list;
 mod replicas;
+mod tenants;
 
 binds! {
     Files: Sqlite = "files";
