@@ -69,6 +69,7 @@ pub(crate) const CONNECTIONS_CLOSED: Metric = counter(
     "registry_connections_closed_total",
     "Connections that were closed while their engine was open, or taken out of it.",
 );
+#[cfg(feature = "metrics")]
 pub(crate) const QUERY_DURATION: Metric = seconds(
     "registry_query_duration_seconds",
     "How long a query took, from sending it to its last row or its error.",
