@@ -37,8 +37,11 @@ impl Gauge {
     }
 
     pub(crate) fn add(&self, change: i64) {
-        if change != 0 {
-            self.0.increment(change as f64);
+        match change {
+            0 => {}
+            // Some recorders take no negative increment.
+            ..0 => self.0.decrement(change.unsigned_abs() as f64),
+            _ => self.0.increment(change as f64),
         }
     }
 
