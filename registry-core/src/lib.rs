@@ -74,7 +74,7 @@
 //! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
 //! | `axum` | the module `web`: a scope for each request, extractors, pages, and errors as responses |
 //! | `cli` | the module `cli`: commands for the program's own command line, to migrate, create, check and look into its databases |
-//! | `metrics` | metrics of engines, reported to the `metrics` facade |
+//! | `metrics` | metrics of engines and queries, reported to the `metrics` facade |
 //! | `engine` | everything except a backend, for a library crate whose code is generic over backends. Each feature above enables it |
 //!
 //! Without any of them there are only binds, [`Bound`] and the macros, for a crate that declares tables and models. It builds
@@ -128,6 +128,8 @@ pub mod error;
 pub mod guide;
 #[cfg(feature = "engine")]
 mod latch;
+#[cfg(feature = "engine")]
+mod meters;
 #[cfg(feature = "engine")]
 pub mod migrations;
 #[cfg(feature = "engine")]
@@ -293,6 +295,8 @@ pub use engine::{
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use error::Error;
+#[cfg(feature = "metrics")]
+pub use meters::describe_metrics;
 #[cfg(feature = "engine")]
 pub use on_demand::{OnDemandEngine, OnDemandSince, OnDemandStatus};
 #[cfg(feature = "engine")]

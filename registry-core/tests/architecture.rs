@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["async_func", "backend_kind", "bind_key", "cause", "latch", "panicked", "tone"],
     &["settings"],
+    &["meters"],
     &["sql"],
     // Of these two there is one in a build.
     &["backend", "stand_ins"],

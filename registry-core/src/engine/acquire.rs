@@ -30,11 +30,11 @@ use tracing::Instrument;
 use super::checkout::Checkout;
 use super::engine_use::EngineUse;
 use super::error::AcquireError;
-use super::observe::meters::Timer;
 use super::permit::Permit;
 use super::typed::TypedEngine;
 use super::write_turn::WriteTurn;
 use crate::backend::{Backend, ConnectError};
+use crate::meters::Timer;
 
 /// The result of the part of an acquire that does not wait.
 pub(crate) enum AcquireAttempt<C: Backend> {

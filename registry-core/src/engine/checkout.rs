@@ -8,7 +8,7 @@ use diesel_async::TransactionManager;
 
 use super::engine_use::EngineUse;
 use super::observe::caller::Caller;
-use super::observe::meters::{RetryReason, Timer};
+use super::observe::meters::RetryReason;
 use super::observe::read_transaction::ReadTransaction;
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::observe::write_account::WriteAccount;
@@ -20,6 +20,7 @@ use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
+use crate::meters::Timer;
 use crate::settings::BindKey;
 use crate::telemetry::{Listeners, QuerySubject};
 
@@ -47,7 +48,7 @@ impl<C: Backend> Checkout<C> {
         }
         let engine = &permit.engine;
         engine.use_count.note_checkout();
-        engine.stats.note_checkout(permit.requested, || engine.pool.counts().idle);
+        engine.stats.note_checkout(permit.requested);
         Self { permit: Some(permit), is_discarded: false, checked_out: Timer::start() }
     }
 
@@ -320,8 +321,7 @@ impl<C: Backend> Drop for Checkout<C> {
         if let Some(turn) = &permit.turn {
             turn.note_unit_ended();
         }
-        let engine = &permit.engine;
-        engine.stats.note_return(self.checked_out, || engine.pool.counts().idle);
+        permit.engine.stats.note_return(self.checked_out);
         return_connection(permit, self.is_discarded);
     }
 }

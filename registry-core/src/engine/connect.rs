@@ -10,7 +10,6 @@ use tracing::Instrument;
 
 use super::error::AcquireError;
 use super::observe::instrumentation::WatchInstrumentation;
-use super::observe::meters::Timer;
 use super::observe::statement_errors::BackendRules;
 use super::observe::stats::ConnectPurpose;
 use super::observe::watch::ConnectionWatch;
@@ -21,6 +20,7 @@ use super::typed::TypedEngine;
 use crate::backend::observed::{Observed, TransactionStatus};
 use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection, transaction_depth};
 use crate::cause::DriverError;
+use crate::meters::Timer;
 use crate::panicked::caught;
 use crate::settings::{Connector, DatabaseUrl, EngineOptions, Pooler, Role};
 

@@ -134,6 +134,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     fn use_count(&self) -> &UseCount;
 
+    /// Counts that the engine was asked for and found open, if it was opened on demand.
+    fn note_hit(&self);
+
     /// Which migrations were found to be complete.
     fn checked_migrations(&self) -> &CheckedMigrations;
 

@@ -11,13 +11,14 @@ use tokio::time::timeout;
 
 use super::check::CHECK;
 use super::engine_use::EngineUse;
-use super::observe::meters::{CloseReason, Timer};
+use super::observe::meters::CloseReason;
 use super::observe::stats::ConnectPurpose;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::slot::Slot;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
+use crate::meters::Timer;
 
 /// The longest time between two rounds.
 const PERIOD: Duration = Duration::from_secs(30);

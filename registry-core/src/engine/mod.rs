@@ -103,7 +103,7 @@ pub(crate) use self::observe::caller::Caller;
 pub(crate) use self::observe::events::{
     engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
 };
-pub(crate) use self::observe::meters::RetryReason;
+pub(crate) use self::observe::meters::{RetryReason, engine_ended, engine_missed};
 pub(crate) use self::observe::read_transaction::{ReadPlace, ReadTransaction};
 pub use self::observe::since::AcquiresSince;
 pub(crate) use self::observe::since::{AcquireCounters, as_seconds};

@@ -9,12 +9,12 @@ use tokio::time::{Instant, timeout};
 use super::checkout::Checkout;
 use super::engine_use::EngineUse;
 use super::error::AcquireError;
-use super::observe::meters::Timer;
 use super::permit::Permit;
 use super::setup::setup_error;
 use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError, OpenedConnection};
+use crate::meters::Timer;
 use crate::settings::{BindKey, EngineSettings};
 
 impl<C: Backend> TypedEngine<C> {
@@ -113,7 +113,7 @@ impl<C: Backend> Checkout<C> {
         let watch = self.watch().map(Arc::clone);
         let (mut permit, checked_out) = self.into_permit();
         let engine = Arc::clone(permit.engine());
-        engine.stats.note_return(checked_out, || engine.pool.counts().idle);
+        engine.stats.note_return(checked_out);
         let Some(mut connection) = permit.lease_mut().and_then(|lease| lease.take_connection())
         else {
             unreachable!("a checkout has a connection until it is dropped");

@@ -200,6 +200,10 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         &self.use_count
     }
 
+    fn note_hit(&self) {
+        self.stats.meters().note_hit();
+    }
+
     fn checked_migrations(&self) -> &CheckedMigrations {
         &self.checked_migrations
     }

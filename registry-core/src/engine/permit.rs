@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::engine_use::EngineUse;
-use super::observe::meters::Timer;
 use super::pool::Lease;
 use super::typed::TypedEngine;
 use super::write_turn::WriteTurn;
 use crate::backend::Backend;
+use crate::meters::Timer;
 
 /// The right to one of an engine's connections, and the lease of a slot after it was taken. Dropping the permit returns
 /// both.

@@ -13,14 +13,18 @@
 //! three of bb8's locks, which is half of its time in the benchmark `acquire-1`.
 //!
 //! Under the lock of the idle slots, nothing is awaited and no connection closed.
+//!
+//! Each transition of a slot tells the metrics its change, so that the gauges are what [`Pool::counts`] counts whenever no
+//! transition is under way.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
+use super::observe::meters::EngineMeters;
 use super::slot::Slot;
 
 /// The slots of one engine.
@@ -28,6 +32,7 @@ pub(super) struct Pool<C: Send + 'static> {
     slots: bb8::Pool<SlotFactory<C>>,
     /// Idle slots with a live connection, the most recently used at the end. bb8 counts them as taken.
     idle: Mutex<Vec<Lease<C>>>,
+    meters: Arc<EngineMeters>,
 }
 
 /// A slot that is taken out of the pool until [`Pool::put_back`].
@@ -41,7 +46,7 @@ pub(super) struct Counts {
 }
 
 impl<C: Send + 'static> Pool<C> {
-    pub(super) fn new(max_connections: u32) -> Self {
+    pub(super) fn new(max_connections: u32, meters: Arc<EngineMeters>) -> Self {
         let slots = bb8::Pool::builder()
             .max_size(max_connections)
             .test_on_check_out(false)
@@ -51,7 +56,7 @@ impl<C: Send + 'static> Pool<C> {
             .max_lifetime(None)
             .idle_timeout(None)
             .build_unchecked(SlotFactory(PhantomData));
-        Self { slots, idle: Mutex::new(Vec::new()) }
+        Self { slots, idle: Mutex::new(Vec::new()), meters }
     }
 
     /// Takes the most recently used idle slot, or an empty slot. With `schema`, a slot whose connection was last in that
@@ -71,17 +76,24 @@ impl<C: Send + 'static> Pool<C> {
                 None => idle.pop(),
             }
         };
-        last.or_else(|| self.take_new(Slot::empty()))
+        match last {
+            Some(lease) => {
+                self.meters.note_connections(1, -1);
+                Some(lease)
+            }
+            None => self.take_new(Slot::empty()),
+        }
     }
 
     /// Puts a slot back if its connection can be lent again, and otherwise removes both.
     ///
     /// The permit of the slot is returned after this, because a caller with a permit must find a slot.
-    pub(super) fn put_back(&self, mut lease: Lease<C>) {
+    pub(super) fn put_back(&self, lease: Lease<C>) {
         if lease.is_kept() {
             self.idle().push(lease);
+            self.meters.note_connections(-1, 1);
         } else {
-            lease.retire();
+            self.remove(lease);
         }
     }
 
@@ -91,20 +103,34 @@ impl<C: Send + 'static> Pool<C> {
         now: Instant,
         is_due: impl Fn(Duration) -> bool,
     ) -> Option<Lease<C>> {
-        let mut idle = self.idle();
-        let due = idle.iter().position(|lease| is_due(lease.idle_for(now)))?;
-        Some(idle.remove(due))
+        let taken = {
+            let mut idle = self.idle();
+            let due = idle.iter().position(|lease| is_due(lease.idle_for(now)))?;
+            idle.remove(due)
+        };
+        self.meters.note_connections(1, -1);
+        Some(taken)
     }
 
     /// As [`put_back`](Self::put_back), for a slot that was not used: it keeps its place among the idle slots.
-    pub(super) fn put_back_unused(&self, mut lease: Lease<C>) {
+    pub(super) fn put_back_unused(&self, lease: Lease<C>) {
         if !lease.is_kept() {
-            return lease.retire();
+            return self.remove(lease);
         }
         let now = Instant::now();
-        let mut idle = self.idle();
-        let place = idle.partition_point(|other| other.idle_for(now) > lease.idle_for(now));
-        idle.insert(place, lease);
+        {
+            let mut idle = self.idle();
+            let place = idle.partition_point(|other| other.idle_for(now) > lease.idle_for(now));
+            idle.insert(place, lease);
+        }
+        self.meters.note_connections(-1, 1);
+    }
+
+    /// Removes a slot that is taken, and closes its connection.
+    fn remove(&self, mut lease: Lease<C>) {
+        lease.retire();
+        drop(lease);
+        self.meters.note_connections(-1, 0);
     }
 
     /// Adds a slot with a live connection. False if there are `max_connections` slots.
@@ -121,13 +147,17 @@ impl<C: Send + 'static> Pool<C> {
     /// Closes the idle connections for which `keep` returns false, the least recently used first.
     pub(super) fn retain(&self, mut keep: impl FnMut(&mut Slot<C>) -> bool) {
         let unwanted: Vec<_> = self.idle().extract_if(.., |lease| !keep(lease)).collect();
-        // The connections are closed outside of the lock.
-        unwanted.into_iter().for_each(|mut lease| lease.retire());
+        // The connections are closed outside of the lock. They are not idle from now on, as in `counts`.
+        let count = i64::try_from(unwanted.len()).unwrap_or(i64::MAX);
+        self.meters.note_connections(count, -count);
+        unwanted.into_iter().for_each(|lease| self.remove(lease));
     }
 
     /// Takes the most recently used idle slot, if there is one.
     pub(super) fn take_idle(&self) -> Option<Lease<C>> {
-        self.idle().pop()
+        let lease = self.idle().pop()?;
+        self.meters.note_connections(1, -1);
+        Some(lease)
     }
 
     /// Takes an empty slot. The caller holds a permit and no slot, and there are as many slots as permits, so a slot is
@@ -144,6 +174,7 @@ impl<C: Send + 'static> Pool<C> {
         // be lost for good. So the same panic is provoked here, before a slot is taken.
         drop(tokio::time::sleep(Duration::ZERO));
         self.slots.add(slot).ok()?;
+        self.meters.note_connections(1, 0);
         self.slots.get_owned().now_or_never()?.ok()
     }
 
@@ -154,6 +185,13 @@ impl<C: Send + 'static> Pool<C> {
     pub(super) fn counts(&self) -> Counts {
         let idle = u32::try_from(self.idle().len()).unwrap_or(u32::MAX);
         Counts { in_use: self.slots.state().connections.saturating_sub(idle), idle }
+    }
+}
+
+impl<C: Send + 'static> Drop for Pool<C> {
+    fn drop(&mut self) {
+        let Counts { in_use, idle } = self.counts();
+        self.meters.note_pool_ended(in_use, idle);
     }
 }
 
@@ -182,6 +220,14 @@ impl<C: Send + 'static> bb8::ManageConnection for SlotFactory<C> {
 mod tests {
     use super::super::slot::WatchedConnection;
     use super::*;
+    use crate::settings::{BindKey, DatabaseUrl, EngineSettings};
+
+    fn pool(max_connections: u32) -> Pool<u32> {
+        let url = DatabaseUrl::parse("sqlite::memory:").expect("a URL");
+        let key = BindKey::new("default").expect("a key");
+        let settings = EngineSettings::of_own_connection(key, url);
+        Pool::new(max_connections, Arc::new(EngineMeters::new(&settings)))
+    }
 
     /// A slot, taken and filled with a number in place of a connection.
     fn filled(pool: &Pool<u32>, number: u32) -> Lease<u32> {
@@ -201,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn slot_used_last_is_taken_first() {
-        let pool = Pool::new(3);
+        let pool = pool(3);
         let leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
         assert!(pool.take(None).is_none(), "there are three");
         assert_eq!((pool.counts().in_use, pool.counts().idle), (3, 0));
@@ -212,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn connection_that_was_last_in_the_schema_is_taken_first() {
-        let pool = Pool::new(3);
+        let pool = pool(3);
         let mut leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
         leases.iter_mut().zip(["acme", "globex", "acme"]).for_each(|(lease, schema)| {
             lease.set_schema(schema);
@@ -225,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn discarded_slot_makes_room_for_another() {
-        let pool = Pool::new(2);
+        let pool = pool(2);
         let kept = filled(&pool, 1);
         let mut discarded = filled(&pool, 2);
         discarded.discard();
@@ -240,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn retain_keeps_the_order_of_slots() {
-        let pool = Pool::new(4);
+        let pool = pool(4);
         let leases: Vec<_> = (1..=4).map(|number| filled(&pool, number)).collect();
         leases.into_iter().for_each(|lease| pool.put_back(lease));
         let mut seen = Vec::new();
@@ -254,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn slot_that_was_checked_and_not_used_keeps_its_place() {
-        let pool = Pool::new(3);
+        let pool = pool(3);
         let leases: Vec<_> = (1..=3).map(|number| filled(&pool, number)).collect();
         leases.into_iter().for_each(|lease| pool.put_back(lease));
         let now = Instant::now();

@@ -63,10 +63,11 @@ impl<C: Backend> TypedEngine<C> {
     /// `owner` is given for an engine that is opened on demand.
     pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn EngineOwner>>) -> Self {
         let max = settings.options.max_connections;
+        let stats = Stats::new(&settings);
         Self {
-            pool: Pool::new(max),
+            pool: Pool::new(max, Arc::clone(stats.meters())),
             permits: Semaphore::new(max as usize),
-            stats: Stats::new(settings.key, max),
+            stats,
             settings,
             use_count: UseCount::new(owner),
             checked_migrations: CheckedMigrations::default(),

@@ -304,6 +304,7 @@ impl<C: Backend> TypedEngine<C> {
         if let Some(limit) = limit.filter(|limit| queued_before >= *limit) {
             return Err(AcquireError::WriteQueueFull { key, limit });
         }
+        let _pending = self.stats.meters().note_pending();
         let _waiting = Waiting::begin(queue, request).map_err(|circle| {
             AcquireError::WriteDeadlock { key, held_at: circle.begun_at, is_own: circle.is_own }
         })?;

@@ -44,6 +44,14 @@ pub(super) struct EngineChanges<E> {
     pub(super) evicted: Vec<E>,
 }
 
+/// How a request was begun.
+pub(super) struct Requested<E> {
+    pub(super) waiter: WaiterId,
+    /// Whether the engine was open already.
+    pub(super) is_hit: bool,
+    pub(super) changes: EngineChanges<E>,
+}
+
 /// The error of a request to a closed cache.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
@@ -72,21 +80,24 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
     /// Requests the engine with this `identity`. `engine` is used if none is open yet. The caller
     /// [polls](Self::poll_granted) the waiter until it is granted an engine, and always [cancels](Self::cancel) it in
     /// the end.
-    pub(super) fn request(&self, identity: K, engine: E) -> (WaiterId, EngineChanges<E>) {
+    pub(super) fn request(&self, identity: K, engine: E) -> Requested<E> {
         let mut state = self.lock();
         state.last_waiter += 1;
         let waiter = state.last_waiter;
         if state.is_closed {
             state.waiters.insert(waiter, WaiterState::Closed);
-            return (waiter, EngineChanges { opened: Vec::new(), evicted: Vec::new() });
+            let changes = EngineChanges { opened: Vec::new(), evicted: Vec::new() };
+            return Requested { waiter, is_hit: false, changes };
         }
         state.waiters.insert(waiter, WaiterState::Waiting(None));
         // Dekker handshake with `UseCount::end`: here we count a waiter in `queued`, and then the policy reads the use
         // counts; `UseCount::end` decrements the use count, and then reads `queued`. With SeqCst at least one side sees
         // the other, so no engine stays unused while a caller waits for room.
         self.queued.fetch_add(1, Ordering::SeqCst);
+        let hits = state.policy.counters().hits;
         let decision = state.policy.request(identity, engine, waiter);
-        (waiter, self.apply(state, decision))
+        let is_hit = state.policy.counters().hits > hits;
+        Requested { waiter, is_hit, changes: self.apply(state, decision) }
     }
 
     /// Is ready when the waiter has been granted its engine, or when the cache is closed.

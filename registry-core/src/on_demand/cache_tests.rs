@@ -27,7 +27,7 @@ mod policy;
 #[path = "../engine/use_count.rs"]
 mod uses;
 
-use cache::EngineCache;
+use cache::{EngineCache, Requested};
 use policy::{CachedEngine, ClosedWhile};
 use uses::{EngineOwner, UseCount};
 
@@ -124,7 +124,8 @@ impl TestRegistry {
         let used = match self.cache.find(&key) {
             Some(used) => used,
             None => {
-                let (waiter, changes) = self.cache.request(key, self.test_engine(key));
+                let Requested { waiter, changes, .. } =
+                    self.cache.request(key, self.test_engine(key));
                 self.close_each(changes.evicted);
                 let granted = std::future::poll_fn(|cx| self.cache.poll_granted(waiter, cx));
                 let used = loom::future::block_on(granted);
@@ -143,7 +144,7 @@ impl TestRegistry {
 
     /// Requests an engine, and cancels before or after it is granted, without using it.
     fn request_and_cancel(self: &Arc<Self>, key: u8) {
-        let (waiter, changes) = self.cache.request(key, self.test_engine(key));
+        let Requested { waiter, changes, .. } = self.cache.request(key, self.test_engine(key));
         self.close_each(changes.evicted);
         thread::yield_now();
         self.cache.cancel(waiter);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use super::cache::{Closed, EngineCache};
+use super::cache::{Closed, EngineCache, Requested};
 use super::identity::{EngineAlias, EngineIdentity};
 use super::lifecycle::{CloseReason, MIN_SWEEP_PERIOD, Shared};
 use super::policy::WaiterId;
@@ -49,12 +49,12 @@ impl OnDemandEngines {
 
     /// The engine with this `identity`, if it is open.
     pub(crate) fn find(&self, identity: &EngineIdentity) -> Option<EngineUse<dyn AnyEngine>> {
-        self.0.cache.find(identity)
+        self.0.cache.find(identity).inspect(|engine| engine.note_hit())
     }
 
     /// The engine with this `alias`, if the engine is open and the alias has not expired.
     pub(crate) fn find_by_alias(&self, alias: &EngineAlias) -> Option<EngineUse<dyn AnyEngine>> {
-        self.0.cache.find_by_alias(alias)
+        self.0.cache.find_by_alias(alias).inspect(|engine| engine.note_hit())
     }
 
     /// Finds the engine with this `identity`, or opens it. Callers that request the same engine share it (single
@@ -72,11 +72,20 @@ impl OnDemandEngines {
         self.0.use_runtime(Handle::current());
         let owner: Weak<dyn EngineOwner> = Arc::<Shared>::downgrade(&self.0);
         let engine = engine::open(Arc::clone(identity.settings()), Some(owner));
-        let (waiter, changes) = self.0.cache.request(identity, engine);
+        let key = identity.settings().key;
+        let Requested { waiter, is_hit, changes } = self.0.cache.request(identity, engine);
         let waiter = WaiterGuard { shared: &self.0, waiter };
         self.0.apply(changes);
+        if !is_hit {
+            engine::engine_missed(key);
+        }
         match timeout(within, waiter.granted()).await {
-            Ok(Ok(engine)) => Ok(engine),
+            Ok(Ok(engine)) => {
+                if is_hit {
+                    engine.note_hit();
+                }
+                Ok(engine)
+            }
             Ok(Err(Closed)) => Err(OpenError::Closed),
             Err(_) => {
                 // Dropped first, so that this caller is not counted as waiting.

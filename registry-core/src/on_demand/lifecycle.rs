@@ -146,6 +146,9 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.shut_down();
+        for (engine, _) in self.cache.engines_with_aliases() {
+            engine::engine_ended(engine.settings().key);
+        }
     }
 }
 

@@ -355,6 +355,24 @@ impl RegistryBuilder {
         self
     }
 
+    /// Gives the metrics of queries the label `tenant`. Off by default.
+    ///
+    /// Each tenant has a time series for each of its tables and operations then, and recorders keep them for good. At
+    /// most 200 tenants of the process have a name in them: the queries of all others are counted for the tenant
+    /// `other`.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let builder = Registry::builder().metrics_by_tenant(true);
+    /// # let _ = builder;
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn metrics_by_tenant(mut self, is_on: bool) -> Self {
+        self.code.has_metrics_by_tenant = is_on;
+        self
+    }
+
     /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. If the
     /// options name a key that no bind has, [`build`](Self::build) returns an error.
     ///

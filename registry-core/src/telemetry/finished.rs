@@ -8,6 +8,7 @@ use tracing::Span;
 
 use super::event;
 use super::listeners::{Listeners, is_task_recording};
+use super::meters;
 use super::query::RecordedQuery;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Summary};
@@ -47,7 +48,7 @@ pub(crate) struct FinishedQuery<'q> {
 
 /// Whether anybody wants to know of the queries on an engine with these settings.
 pub(crate) fn is_wanted(settings: &EngineSettings, listeners: Option<&Listeners>) -> bool {
-    cfg!(feature = "metrics")
+    meters::has_recorder()
         || settings.options.log_slow_queries.is_some()
         || event::is_enabled(settings)
         || event::is_span_enabled()
@@ -70,6 +71,9 @@ impl FinishedQuery<'_> {
         let nobody = Listeners::default();
         let listeners = self.listeners.unwrap_or(&nobody);
         let is_recorded = listeners.is_recording();
+        if !is_control {
+            self.measure(&summary);
+        }
         if !is_enabled && !is_slow && !is_recorded && span.is_none() {
             return;
         }
@@ -86,6 +90,19 @@ impl FinishedQuery<'_> {
         if is_recorded {
             listeners.record(&query, is_control);
         }
+    }
+
+    fn measure(&self, summary: &Summary) {
+        let EngineSettings { key, role, has_metrics_by_tenant, .. } = *self.settings;
+        meters::note_query(
+            key,
+            role,
+            self.tenant.as_deref().filter(|_| has_metrics_by_tenant),
+            summary.table.as_deref(),
+            summary.operation.as_deref().unwrap_or_default(),
+            self.elapsed,
+            self.error,
+        );
     }
 
     fn recorded(&self, summary: Summary) -> RecordedQuery {

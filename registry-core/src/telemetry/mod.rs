@@ -17,6 +17,7 @@
 //! | [`finished`] | a query that has ended: to whom it is told |
 //! | [`event`] | the event and the span of a query |
 //! | [`activity`], [`latencies`] | counts and latencies of each database, since somebody looks |
+//! | [`meters`] | the histogram of the durations of queries |
 //! | [`assert_queries`] | the check of the number of queries, for tests |
 
 #[cfg(feature = "dashboard")]
@@ -28,6 +29,7 @@ mod finished;
 #[cfg(feature = "dashboard")]
 mod latencies;
 mod listeners;
+pub(crate) mod meters;
 mod observed;
 mod options;
 mod query;

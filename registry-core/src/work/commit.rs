@@ -25,6 +25,7 @@
 //! fails. Steps 1 and 2 and the participants can stay as they are.
 
 use super::error::WorkError;
+use super::meters::{WorkEnd, note_unit_of_work};
 use super::outcome::{CommitError, Committed, Outcome, WorkFailure};
 use super::participant::{CommitFailure, CommitRefusal, RollbackOutcome};
 use super::participants::Participants;
@@ -210,6 +211,7 @@ impl Coordinator {
                     return Err(Failure { index: 0, outcome, class });
                 }
             }
+            note_unit_of_work(participant.key(), WorkEnd::Committed);
             self.committed.push(participant.key());
             self.participants.remove(0);
         }
@@ -238,6 +240,10 @@ impl Coordinator {
                 }
             };
             binds.push((participant.key(), outcome));
+        }
+        // Now, as the drop of the list counts those that are in it as abandoned.
+        for (participant, (_, outcome)) in self.participants.iter().rev().zip(binds.iter().rev()) {
+            note_unit_of_work(participant.key(), WorkEnd::of(outcome));
         }
         self.participants.clear();
         CommitError { binds, class, wrong_keys: None }

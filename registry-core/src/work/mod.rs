@@ -130,6 +130,7 @@ mod current;
 mod current_work;
 mod deadlock;
 mod error;
+mod meters;
 mod open_scope;
 mod outcome;
 mod participant;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::error::WorkError;
+use super::meters::{WorkEnd, note_unit_of_work};
 use super::participant::{AnyParticipant, Verification};
 use crate::bind::Bind;
 use crate::session::Session;
@@ -73,7 +74,10 @@ impl DerefMut for Participants {
 
 impl Drop for Participants {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|participant| participant.abandon());
+        for participant in self.0.drain(..) {
+            note_unit_of_work(participant.key(), WorkEnd::Abandoned);
+            participant.abandon();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rolling back a unit of work.
 
 use super::error::WorkError;
+use super::meters::{WorkEnd, note_unit_of_work};
 use super::participant::RollbackOutcome;
 use super::unit_of_work::UnitOfWork;
 
@@ -39,10 +40,12 @@ impl UnitOfWork {
     pub async fn rollback(mut self) -> Result<(), WorkError> {
         // Taken out of the unit of work, whose drop would report that it was neither committed nor rolled back.
         let mut participants = std::mem::take(&mut self.participants);
-        let (mut ended, mut not_told) = (None, None);
+        let (mut ended, mut not_told, mut ends) = (None, None, Vec::new());
         for participant in participants.iter_mut() {
             let key = participant.key();
-            match participant.roll_back().await {
+            let outcome = participant.roll_back().await;
+            ends.push((key, WorkEnd::after_rollback(outcome)));
+            match outcome {
                 RollbackOutcome::RolledBack => {}
                 RollbackOutcome::AlreadyEnded => ended = ended.or(Some(WorkError::Ended { key })),
                 RollbackOutcome::NotConfirmed => {
@@ -50,6 +53,8 @@ impl UnitOfWork {
                 }
             }
         }
+        // Now, as the drop of the list counts those that are in it as abandoned.
+        ends.into_iter().for_each(|(key, end)| note_unit_of_work(key, end));
         participants.clear();
         ended.or(not_told).map_or(Ok(()), Err)
     }

@@ -1,8 +1,5 @@
 //! What the guide promises in tables, and where its links lead.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use registry_core::{EngineOptions, Registry, Settings};
 use serde_json::Value;
 
@@ -99,32 +96,6 @@ fn every_backend_is_in_the_table_with_its_connection_type() {
     assert!(is_the_type::<registry_core::Postgres, diesel_async::AsyncPgConnection>());
     assert!(is_the_type::<registry_core::Mysql, diesel_async::AsyncMysqlConnection>());
     assert!(is_the_type::<registry_core::Sqlite, registry_core::AsyncSqliteConnection>());
-}
-
-/// The metrics that the code has, by the literals with their names.
-fn metrics_in(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).expect("the sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            metrics_in(&path, names);
-        } else {
-            let text = std::fs::read_to_string(&path).expect("a source");
-            let is_name = |word: &&str| {
-                word.starts_with("registry_")
-                    && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-            };
-            names.extend(text.split('"').filter(is_name).map(str::to_owned));
-        }
-    }
-}
-
-#[test]
-fn every_metric_is_in_the_table() {
-    let rows = table("watching", "Metrics");
-    let told: BTreeSet<String> = rows.iter().map(|row| code(&row[0]).to_owned()).collect();
-    let mut names = BTreeSet::new();
-    metrics_in(&crate::support::workspace().join("registry-core/src"), &mut names);
-    assert_eq!(told, names);
 }
 
 /// The chapters of the guide, by the names of their files.

@@ -1,20 +1,10 @@
-//! The metrics of an engine, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
-//!
-//! `docs/guide/watching.md` lists their names.
+//! The metrics of an engine. Their names are in `meters/list.rs`, and their labels in `docs/guide/watching.md`.
 
-#[cfg(feature = "metrics")]
-pub(crate) use on::Timer;
-#[cfg(feature = "metrics")]
-pub(in crate::engine) use on::{
-    Meters, engine_closed, engine_opened, note_read, note_replica, note_wait_for_replica,
-};
+use std::sync::OnceLock;
+use std::time::Duration;
 
-#[cfg(not(feature = "metrics"))]
-pub(crate) use off::Timer;
-#[cfg(not(feature = "metrics"))]
-pub(in crate::engine) use off::{
-    Meters, engine_closed, engine_opened, note_read, note_replica, note_wait_for_replica,
-};
+use crate::meters::{Counter, Gauge, Histogram, Timer, describe_once_more, list};
+use crate::settings::{BindKey, EngineSettings, Role};
 
 /// Why a connection was closed while its engine was open.
 #[derive(Debug, Clone, Copy)]
@@ -69,234 +59,185 @@ impl RetryReason {
     }
 }
 
-#[cfg(feature = "metrics")]
-mod on {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::{Duration, Instant};
+/// The metrics of one engine. They belong to the recorder that is installed when the engine first counts something.
+///
+/// Several engines may have the same labels. So an engine only changes a gauge by its own part, and the gauge is the sum
+/// over all of them.
+pub(in crate::engine) struct EngineMeters {
+    key: BindKey,
+    role: Role,
+    /// How many connections there may be. `None` of an engine for one session, which is no pool and is in no status.
+    max: Option<u32>,
+    handles: OnceLock<Handles>,
+}
 
-    use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+struct Handles {
+    max: Gauge,
+    active: Gauge,
+    idle: Gauge,
+    pending: Gauge,
+    acquire: Histogram,
+    creation: Histogram,
+    usage: Histogram,
+    timeout: Counter,
+    failed: Counter,
+    hits: Counter,
+}
 
-    use super::{CloseReason, RetryReason};
-    use crate::settings::BindKey;
-
-    /// The metrics of one engine. They belong to the recorder that is installed when the engine first counts something.
-    ///
-    /// Several engines may have the same key. So an engine only changes a gauge by its own part, and the gauge is the sum
-    /// over all engines of its key.
-    pub(in crate::engine) struct Meters {
-        key: BindKey,
-        max: u32,
-        /// The part of this engine in the gauge of idle connections.
-        idle: AtomicU32,
-        handles: OnceLock<Handles>,
+impl EngineMeters {
+    pub(in crate::engine) fn new(settings: &EngineSettings) -> Self {
+        let max = (!settings.is_one_off).then_some(settings.options.max_connections);
+        Self { key: settings.key, role: settings.role, max, handles: OnceLock::new() }
     }
 
-    struct Handles {
-        max: Gauge,
-        active: Gauge,
-        idle: Gauge,
-        pending: Gauge,
-        acquire: Histogram,
-        creation: Histogram,
-        usage: Histogram,
-        timeout: Counter,
-        failed: Counter,
+    /// Lets the recorder know of the engine before its first use.
+    pub(in crate::engine) fn begin(&self) {
+        self.handles();
     }
 
-    /// When a measured time began.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Timer(Instant);
-
-    impl Timer {
-        pub(in crate::engine) fn start() -> Self {
-            Self(Instant::now())
-        }
+    fn handles(&self) -> &Handles {
+        self.handles.get_or_init(|| {
+            describe_once_more();
+            let Self { key, role, .. } = self;
+            let labels: [(_, &dyn std::fmt::Display); 2] = [("bind", key), ("role", role)];
+            let gauge = |metric| match self.max {
+                Some(_) => Gauge::new(metric, &labels),
+                None => Gauge::unseen(),
+            };
+            let histogram = |metric| Histogram::new(metric, &labels);
+            let counter = |metric| Counter::new(metric, &labels);
+            let handles = Handles {
+                max: gauge(&list::CONNECTIONS_MAX),
+                active: gauge(&list::CONNECTIONS_ACTIVE),
+                idle: gauge(&list::CONNECTIONS_IDLE),
+                pending: gauge(&list::CONNECTIONS_PENDING),
+                acquire: histogram(&list::CONNECTIONS_ACQUIRE),
+                creation: histogram(&list::CONNECTIONS_CREATION),
+                usage: histogram(&list::CONNECTIONS_USAGE),
+                timeout: counter(&list::CONNECTIONS_TIMEOUT),
+                failed: counter(&list::CONNECTIONS_FAILED),
+                hits: Counter::new(&list::ENGINES_HITS, &labels[..1]),
+            };
+            handles.max.add(self.max.unwrap_or_default().into());
+            handles
+        })
     }
 
-    impl Meters {
-        pub(in crate::engine) fn new(key: BindKey, max: u32) -> Self {
-            Self { key, max, idle: AtomicU32::new(0), handles: OnceLock::new() }
-        }
+    /// The numbers of the pool's connections change by this. Only the [pool](super::super::pool) calls it, at each of its
+    /// transitions, so that the gauges are what it counts itself.
+    pub(in crate::engine) fn note_connections(&self, active: i64, idle: i64) {
+        let handles = self.handles();
+        handles.active.add(active);
+        handles.idle.add(idle);
+    }
 
-        fn handles(&self) -> &Handles {
-            self.handles.get_or_init(|| {
-                let bind = || self.key.to_string();
-                let max = gauge!("registry_connections_max", "bind" => bind());
-                max.increment(self.max);
-                Handles {
-                    max,
-                    active: gauge!("registry_connections_active", "bind" => bind()),
-                    idle: gauge!("registry_connections_idle", "bind" => bind()),
-                    pending: gauge!("registry_connections_pending", "bind" => bind()),
-                    acquire: histogram!("registry_connections_acquire_seconds", "bind" => bind()),
-                    creation: histogram!("registry_connections_creation_seconds", "bind" => bind()),
-                    usage: histogram!("registry_connections_usage_seconds", "bind" => bind()),
-                    timeout: counter!("registry_connections_timeout_total", "bind" => bind()),
-                    failed: counter!("registry_connections_failed_total", "bind" => bind()),
-                }
-            })
-        }
-
-        pub(in crate::engine) fn note_checkout(
-            &self,
-            requested: Timer,
-            idle: impl FnOnce() -> u32,
-        ) {
-            let handles = self.handles();
-            handles.acquire.record(requested.0.elapsed());
-            handles.active.increment(1);
-            self.set_idle(handles, idle());
-        }
-
-        pub(in crate::engine) fn note_return(
-            &self,
-            checked_out: Timer,
-            idle: impl FnOnce() -> u32,
-        ) {
-            let handles = self.handles();
-            handles.usage.record(checked_out.0.elapsed());
-            handles.active.decrement(1);
-            self.set_idle(handles, idle());
-        }
-
-        fn set_idle(&self, handles: &Handles, now: u32) {
-            let before = self.idle.swap(now, Ordering::Relaxed);
-            handles.idle.increment(f64::from(now) - f64::from(before));
-        }
-
-        pub(in crate::engine) fn note_waiting(&self) {
-            self.handles().pending.increment(1);
-        }
-
-        pub(in crate::engine) fn note_waiting_ended(&self) {
-            self.handles().pending.decrement(1);
-        }
-
-        pub(in crate::engine) fn note_timed_out(&self) {
-            self.handles().timeout.increment(1);
-        }
-
-        pub(in crate::engine) fn note_connected(&self, began: Timer) {
-            self.handles().creation.record(began.0.elapsed());
-        }
-
-        pub(in crate::engine) fn note_connect_failure(&self) {
-            self.handles().failed.increment(1);
-        }
-
-        pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
-            let bind = self.key.to_string();
-            let reason = reason.as_str();
-            counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
-                .increment(1);
-        }
-
-        pub(in crate::engine) fn note_retry(&self, reason: RetryReason) {
-            let bind = self.key.to_string();
-            let reason = reason.as_str();
-            counter!("registry_queries_retried_total", "bind" => bind, "reason" => reason)
-                .increment(1);
+    /// The pool ends with these connections.
+    pub(in crate::engine) fn note_pool_ended(&self, active: u32, idle: u32) {
+        if let Some(handles) = self.handles.get() {
+            handles.active.add(-i64::from(active));
+            handles.idle.add(-i64::from(idle));
         }
     }
 
-    impl Drop for Meters {
-        fn drop(&mut self) {
-            if let Some(handles) = self.handles.get() {
-                self.set_idle(handles, 0);
-                handles.max.decrement(self.max);
-            }
-        }
+    /// Counts a caller as waiting until the guard is dropped.
+    pub(in crate::engine) fn note_pending(&self) -> Pending<'_> {
+        let pending = &self.handles().pending;
+        pending.add(1);
+        Pending(pending)
     }
 
-    pub(in crate::engine) fn engine_opened(key: BindKey) {
-        gauge!("registry_engines_open", "bind" => key.to_string()).increment(1);
-        counter!("registry_engines_opened_total", "bind" => key.to_string()).increment(1);
+    pub(in crate::engine) fn note_checkout(&self, requested: Timer) {
+        self.handles().acquire.record_since(requested);
     }
 
-    pub(in crate::engine) fn engine_closed(key: BindKey, reason: &'static str) {
-        gauge!("registry_engines_open", "bind" => key.to_string()).decrement(1);
-        counter!("registry_engines_closed_total", "bind" => key.to_string(), "reason" => reason)
-            .increment(1);
+    pub(in crate::engine) fn note_return(&self, checked_out: Timer) {
+        self.handles().usage.record_since(checked_out);
     }
 
-    /// Counts a read: on `replica`, `primary` or `none`.
-    pub(in crate::engine) fn note_read(key: BindKey, on: &'static str, reason: &'static str) {
-        let bind = key.to_string();
-        counter!("registry_reads_total", "bind" => bind, "on" => on, "reason" => reason)
-            .increment(1);
+    pub(in crate::engine) fn note_timed_out(&self) {
+        self.handles().timeout.add_one();
     }
 
-    /// Records what is known of a replica: whether it answers, and its lag. A lag that is not known must not look like the
-    /// last one that was.
-    pub(in crate::engine) fn note_replica(
-        key: BindKey,
-        host: &str,
-        lag: Option<Duration>,
-        up: bool,
-    ) {
-        let labels = || [("bind", key.to_string()), ("replica", host.to_owned())];
-        gauge!("registry_replica_up", &labels()).set(if up { 1.0 } else { 0.0 });
-        let lag = lag.map_or(f64::NAN, |lag| lag.as_secs_f64());
-        gauge!("registry_replica_lag_seconds", &labels()).set(lag);
+    pub(in crate::engine) fn note_connected(&self, began: Timer) {
+        self.handles().creation.record_since(began);
     }
 
-    pub(in crate::engine) fn note_wait_for_replica(key: BindKey, waited: Duration) {
-        histogram!("registry_replica_wait_seconds", "bind" => key.to_string()).record(waited);
+    pub(in crate::engine) fn note_connect_failure(&self) {
+        self.handles().failed.add_one();
+    }
+
+    /// The engine was asked for and found open.
+    pub(in crate::engine) fn note_hit(&self) {
+        self.handles().hits.add_one();
+    }
+
+    pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
+        let (bind, role, reason) = (&self.key, &self.role, &reason.as_str());
+        let labels: [(_, &dyn std::fmt::Display); 3] =
+            [("bind", bind), ("role", role), ("reason", reason)];
+        Counter::new(&list::CONNECTIONS_CLOSED, &labels).add_one();
+    }
+
+    pub(in crate::engine) fn note_retry(&self, reason: RetryReason) {
+        let labels: [(_, &dyn std::fmt::Display); 2] =
+            [("bind", &self.key), ("reason", &reason.as_str())];
+        Counter::new(&list::QUERIES_RETRIED, &labels).add_one();
     }
 }
 
-#[cfg(not(feature = "metrics"))]
-mod off {
-    use std::time::Duration;
-
-    use super::{CloseReason, RetryReason};
-    use crate::settings::BindKey;
-
-    /// Measures nothing.
-    pub(in crate::engine) struct Meters;
-
-    /// Holds no time.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Timer;
-
-    impl Timer {
-        pub(in crate::engine) fn start() -> Self {
-            Self
+impl Drop for EngineMeters {
+    fn drop(&mut self) {
+        if let Some(handles) = self.handles.get() {
+            handles.max.add(-i64::from(self.max.unwrap_or_default()));
         }
     }
+}
 
-    impl Meters {
-        pub(in crate::engine) fn new(_: BindKey, _: u32) -> Self {
-            Self
-        }
+/// A caller that waits, until this is dropped.
+pub(in crate::engine) struct Pending<'a>(&'a Gauge);
 
-        pub(in crate::engine) fn note_checkout(&self, _: Timer, _: impl FnOnce() -> u32) {}
-
-        pub(in crate::engine) fn note_return(&self, _: Timer, _: impl FnOnce() -> u32) {}
-
-        pub(in crate::engine) fn note_waiting(&self) {}
-
-        pub(in crate::engine) fn note_waiting_ended(&self) {}
-
-        pub(in crate::engine) fn note_timed_out(&self) {}
-
-        pub(in crate::engine) fn note_connected(&self, _: Timer) {}
-
-        pub(in crate::engine) fn note_connect_failure(&self) {}
-
-        pub(in crate::engine) fn note_closed(&self, _: CloseReason) {}
-
-        pub(in crate::engine) fn note_retry(&self, _: RetryReason) {}
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.add(-1);
     }
+}
 
-    pub(in crate::engine) fn engine_opened(_: BindKey) {}
+pub(in crate::engine) fn engine_opened(key: BindKey) {
+    Gauge::new(&list::ENGINES_OPEN, &[("bind", &key)]).add(1);
+    Counter::new(&list::ENGINES_OPENED, &[("bind", &key)]).add_one();
+}
 
-    pub(in crate::engine) fn engine_closed(_: BindKey, _: &'static str) {}
+pub(in crate::engine) fn engine_closed(key: BindKey, reason: &'static str) {
+    engine_ended(key);
+    Counter::new(&list::ENGINES_CLOSED, &[("bind", &key), ("reason", &reason)]).add_one();
+}
 
-    pub(in crate::engine) fn note_read(_: BindKey, _: &'static str, _: &'static str) {}
+/// An engine on demand is open no longer, because it was closed or its registry was dropped.
+pub(crate) fn engine_ended(key: BindKey) {
+    Gauge::new(&list::ENGINES_OPEN, &[("bind", &key)]).add(-1);
+}
 
-    pub(in crate::engine) fn note_replica(_: BindKey, _: &str, _: Option<Duration>, _: bool) {}
+/// An engine was asked for, and has to be opened on demand.
+pub(crate) fn engine_missed(key: BindKey) {
+    Counter::new(&list::ENGINES_MISSES, &[("bind", &key)]).add_one();
+}
 
-    pub(in crate::engine) fn note_wait_for_replica(_: BindKey, _: Duration) {}
+/// Counts a read: on `replica`, `primary` or `none`.
+pub(in crate::engine) fn note_read(key: BindKey, on: &'static str, reason: &'static str) {
+    let labels: [(_, &dyn std::fmt::Display); 3] =
+        [("bind", &key), ("on", &on), ("reason", &reason)];
+    Counter::new(&list::READS, &labels).add_one();
+}
+
+/// Records what is known of a replica: whether it answers, and its lag. A lag that is not known must not look like the
+/// last one that was.
+pub(in crate::engine) fn note_replica(key: BindKey, host: &str, lag: Option<Duration>, up: bool) {
+    let labels: [(_, &dyn std::fmt::Display); 2] = [("bind", &key), ("replica", &host)];
+    Gauge::new(&list::REPLICA_UP, &labels).set(if up { 1.0 } else { 0.0 });
+    let lag = lag.map_or(f64::NAN, |lag| lag.as_secs_f64());
+    Gauge::new(&list::REPLICA_LAG, &labels).set(lag);
+}
+
+pub(in crate::engine) fn note_wait_for_replica(key: BindKey, waited: Duration) {
+    Histogram::new(&list::REPLICA_WAIT, &[("bind", &key)]).record(waited);
 }

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::super::error::AcquireError;
-use super::meters::{CloseReason, Meters, RetryReason, Timer};
+use super::meters::{CloseReason, EngineMeters, Pending, RetryReason};
 use super::since::Opened;
 use crate::backend::ConnectError;
 use crate::cause::Chain;
-use crate::settings::BindKey;
+use crate::meters::Timer;
+use crate::settings::{BindKey, EngineSettings};
 
 pub(super) const TARGET: &str = "registry";
 
@@ -23,8 +24,8 @@ pub(in crate::engine) struct Stats {
     key: BindKey,
     /// The tenant of the engine, if the engine belongs to a tenant.
     tenant: Option<Arc<str>>,
-    meters: Meters,
     pub(in crate::engine) opened: Opened,
+    meters: Arc<EngineMeters>,
     direct: AtomicU64,
     waited: AtomicU64,
     timed_out: AtomicU64,
@@ -60,18 +61,22 @@ pub(in crate::engine) enum ConnectPurpose {
 }
 
 impl Stats {
-    pub(in crate::engine) fn new(key: BindKey, max_connections: u32) -> Self {
+    pub(in crate::engine) fn new(settings: &EngineSettings) -> Self {
         Self {
-            key,
+            key: settings.key,
             tenant: None,
-            meters: Meters::new(key, max_connections),
             opened: Opened::now(),
+            meters: Arc::new(EngineMeters::new(settings)),
             direct: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
             last_error: Mutex::new(None),
         }
+    }
+
+    pub(in crate::engine) fn meters(&self) -> &Arc<EngineMeters> {
+        &self.meters
     }
 
     pub(in crate::engine) fn set_tenant(&mut self, tenant: Option<Arc<str>>) {
@@ -107,8 +112,7 @@ impl Stats {
     /// Counts a caller as waiting until the guard is dropped.
     pub(in crate::engine) fn note_waiting(&self) -> Waiting<'_> {
         let queued_before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.meters.note_waiting();
-        Waiting { stats: self, queued_before }
+        Waiting { stats: self, _pending: self.meters.note_pending(), queued_before }
     }
 
     pub(in crate::engine) fn acquire_span(&self) -> Span {
@@ -143,12 +147,12 @@ impl Stats {
         self.tenant.as_deref()
     }
 
-    pub(in crate::engine) fn note_checkout(&self, requested: Timer, idle: impl FnOnce() -> u32) {
-        self.meters.note_checkout(requested, idle);
+    pub(in crate::engine) fn note_checkout(&self, requested: Timer) {
+        self.meters.note_checkout(requested);
     }
 
-    pub(in crate::engine) fn note_return(&self, checked_out: Timer, idle: impl FnOnce() -> u32) {
-        self.meters.note_return(checked_out, idle);
+    pub(in crate::engine) fn note_return(&self, checked_out: Timer) {
+        self.meters.note_return(checked_out);
     }
 
     pub(in crate::engine) fn note_connected(&self, began: Timer, elapsed: Duration) {
@@ -209,6 +213,7 @@ impl Stats {
 /// Counts a caller as waiting until this is dropped.
 pub(in crate::engine) struct Waiting<'a> {
     stats: &'a Stats,
+    _pending: Pending<'a>,
     /// The number of callers that were already waiting before this one.
     pub(in crate::engine) queued_before: u32,
 }
@@ -216,6 +221,5 @@ pub(in crate::engine) struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.stats.meters.note_waiting_ended();
     }
 }

@@ -81,6 +81,10 @@ impl<C: Backend> Reading<C> {
         let is_kept_off_primary = for_reads.options.max_connections == 0;
         let on_primary = (!is_shared && !is_kept_off_primary)
             .then(|| Arc::new(TypedEngine::new(Arc::new(for_reads), None)));
+        if let Some(on_primary) = &on_primary {
+            // It is in the status from now on, whether it is used or not.
+            on_primary.stats.meters().begin();
+        }
         let counts = Arc::new(ReadCounts::new(settings.key));
         let replicas = (!settings.is_isolated && !settings.replicas.is_empty())
             .then(|| Replicas::new(settings));

@@ -37,6 +37,7 @@ pub(crate) struct BindDefaults {
     pub(super) check_url: validate::url::CheckUrl,
     /// Whether the engines belong to a registry in test isolation, on which nothing is ever committed.
     pub(super) is_isolated: bool,
+    pub(super) has_metrics_by_tenant: bool,
 }
 
 /// A bind's own settings, except for its URL.
@@ -181,6 +182,7 @@ impl BindDefaults {
             replicas: Arc::default(),
             endpoint: None,
             requires_primary: false,
+            has_metrics_by_tenant: self.has_metrics_by_tenant,
         };
         Some(settings.with_replicas(replicas))
     }

@@ -41,6 +41,8 @@ pub(crate) struct EngineSettings {
     pub(crate) endpoint: Option<Endpoint>,
     /// Whether connections are to the primary only, although they only read.
     pub(crate) requires_primary: bool,
+    /// Whether the metrics of queries have the label `tenant`.
+    pub(crate) has_metrics_by_tenant: bool,
 }
 
 impl EngineSettings {
@@ -121,6 +123,7 @@ impl EngineSettings {
             replicas: Arc::default(),
             endpoint: None,
             requires_primary: false,
+            has_metrics_by_tenant: false,
         };
         settings.one_off()
     }

@@ -35,6 +35,8 @@ pub(crate) struct BuilderSettings {
     pub(crate) connectors: Vec<(String, Connector)>,
     /// The binds that have a resolver, which finds the settings of each tenant.
     pub(crate) resolver_binds: Vec<String>,
+    /// Whether the metrics of queries have the label `tenant`.
+    pub(crate) has_metrics_by_tenant: bool,
 }
 
 /// The resolved settings of a registry.
@@ -125,6 +127,7 @@ pub(in crate::settings) fn resolve_with(
         is_enabled,
         check_url,
         is_isolated: false,
+        has_metrics_by_tenant: builder.has_metrics_by_tenant,
     };
     for (key, source) in builder.credentials {
         match BindKey::new(&key) {
