@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use tokio::net::TcpSocket;
 
 use collector::{Collector, Received};
 use spans::{Spans, attribute};
@@ -163,9 +164,12 @@ fn the_trace_in_the_guide_is_the_one_of_the_example() {
 
 #[test]
 fn a_collector_that_is_not_there_fails_the_flush_and_no_query() {
-    // The discard service, of which no machine that runs tests has one.
-    let output = example("http://127.0.0.1:9");
+    // Its port is taken, and nobody listens there.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let address = socket.local_addr().expect("an address");
+    let output = example(&format!("http://{address}"));
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("HTTP export failed") && log.contains("COMMIT"), "{log}");
 }

@@ -12,13 +12,13 @@ use crate::collector::Received;
 /// All spans, in the order in which they began.
 pub(crate) struct Spans(Vec<Span>);
 
-/// The value of an attribute, as text.
+/// The value of an attribute, as text. Rows are a number, and all others are texts.
 pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
-    Some(match found.value.as_ref()?.value.as_ref()? {
-        Value::StringValue(text) => text.clone(),
-        Value::IntValue(number) => number.to_string(),
-        other => panic!("{key} is {other:?}"),
+    Some(match (key, found.value.as_ref()?.value.as_ref()?) {
+        ("rows", Value::IntValue(number)) => number.to_string(),
+        (_, Value::StringValue(text)) if key != "rows" => text.clone(),
+        (_, other) => panic!("{key} is {other:?}"),
     })
 }
 
