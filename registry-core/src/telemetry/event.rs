@@ -54,7 +54,7 @@ pub(super) fn emit(finished: &FinishedQuery<'_>, query: &RecordedQuery) {
                 db.operation.name = query.operation.as_deref(),
                 db.query.summary = summary_text(query.operation.as_deref(), query.table.as_deref()),
                 db.query.text = &*query.statement,
-                "error.type" = query.error,
+                "error.type" = query.error.map(error_type),
                 values = finished.values.as_deref(),
                 "query"
             )
@@ -69,6 +69,16 @@ fn summary_text(operation: Option<&str>, table: Option<&str>) -> Option<String> 
     Some(table.map_or_else(|| operation.to_owned(), |table| format!("{operation} {table}")))
 }
 
+/// The name of a span, as OpenTelemetry's semantic conventions want it: the summary, or else the database system.
+fn span_name(summary: Option<&str>, backend: BackendKind) -> &str {
+    summary.unwrap_or_else(|| system_name(backend))
+}
+
+/// The kind of an error as OpenTelemetry's semantic conventions want it: they reserve a word for all that has no kind.
+fn error_type(kind: &'static str) -> &'static str {
+    if kind == "other" { "_OTHER" } else { kind }
+}
+
 /// Whether somebody listens to the span of a query.
 pub(super) fn is_span_enabled() -> bool {
     tracing::enabled!(target: "registry::span", Level::DEBUG)
@@ -81,7 +91,7 @@ pub(super) fn span(settings: &EngineSettings, tenant: Option<&str>, read: &Summa
     tracing::debug_span!(
         target: "registry::span",
         "query",
-        otel.name = summary.as_deref().unwrap_or("query"),
+        otel.name = span_name(summary.as_deref(), settings.url.backend()),
         otel.kind = "client",
         otel.status_code = tracing::field::Empty,
         bind = %settings.key,
@@ -102,10 +112,11 @@ pub(super) fn span(settings: &EngineSettings, tenant: Option<&str>, read: &Summa
 pub(super) fn end_span(span: &Span, query: &RecordedQuery) {
     span.record("db.query.text", &*query.statement);
     if let Some(rows) = query.rows {
-        span.record("rows", rows);
+        // `tracing-opentelemetry` shows a signed number as a number, and an unsigned one as text.
+        span.record("rows", i64::try_from(rows).unwrap_or(i64::MAX));
     }
     if let Some(error) = query.error {
-        span.record("error.type", error);
+        span.record("error.type", error_type(error));
         span.record("otel.status_code", "ERROR");
     }
 }
@@ -135,4 +146,32 @@ pub(super) fn warn_slow(query: &RecordedQuery) {
         place = query.place.map(tracing::field::display),
         "slow query"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::Error;
+
+    use super::*;
+    use crate::sql::{Dialect, summary};
+    use crate::telemetry::error_kind;
+
+    fn name(sql: &str) -> String {
+        let read = summary(Dialect::Postgres, sql);
+        let summary = summary_text(read.operation.as_deref(), read.table.as_deref());
+        span_name(summary.as_deref(), BackendKind::Postgres).to_owned()
+    }
+
+    #[test]
+    fn a_span_is_named_after_its_summary_or_else_its_database_system() {
+        assert_eq!(name("SELECT id FROM app.events WHERE id = $1"), "SELECT app.events");
+        assert_eq!(name("COMMIT"), "COMMIT");
+        assert_eq!(name("\"no statement\""), "postgresql");
+    }
+
+    #[test]
+    fn an_error_without_a_kind_has_the_reserved_word() {
+        assert_eq!(error_type(error_kind(&Error::RollbackTransaction)), "_OTHER");
+        assert_eq!(error_type(error_kind(&Error::BrokenTransactionManager)), "broken_transaction");
+    }
 }
