@@ -17,6 +17,8 @@
 //! | [`finished`] | a query that has ended: to whom it is told |
 //! | [`event`] | the event and the span of a query |
 //! | [`error_kind`] | the kind of an error, in one word |
+//! | [`tags`] | tags in the SQL of queries |
+//! | [`timings`] | how long the queries of a scope took on each bind |
 //! | [`assert_queries`] | the check of the number of queries, for tests |
 
 mod assert_queries;
@@ -29,6 +31,8 @@ mod observed;
 mod options;
 mod query;
 mod recorder;
+mod tags;
+mod timings;
 
 pub use assert_queries::assert_query_count;
 pub(crate) use attribution::{is_attributed, own};
@@ -38,3 +42,7 @@ pub(crate) use listeners::{Listeners, RegistryTelemetry, ScopeTelemetry};
 pub(crate) use observed::{ObservedQuery, QuerySubject};
 pub use options::RecordOptions;
 pub use query::{RecordedQueries, RecordedQuery};
+pub(crate) use tags::QueryTags;
+pub use tags::SqlTags;
+#[cfg(feature = "axum")]
+pub(crate) use timings::BindTiming;
