@@ -8,8 +8,8 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use futures_util::TryStreamExt;
 use registry_core::{
-    BindDsl, BindSettings, Bound, Error, InsertBatchedDsl, Registry, RunQueryDsl, SaveChangesDsl,
-    Scope, SqlTags, UnitOfWork, bind_tables,
+    BindDsl, BindSettings, Bound, Error, InsertBatchedDsl, Registry, RunQueryDsl, Scope, SqlTags,
+    UnitOfWork, bind_tables,
 };
 
 use super::{NAME, database};
@@ -23,7 +23,7 @@ bind_tables!(db = "default", connection = super::Backend; goods);
 
 type Main = <goods::table as Bound>::Bind;
 
-#[derive(Debug, Insertable, Queryable, Selectable, Identifiable, AsChangeset)]
+#[derive(Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = goods)]
 struct Item {
     id: i32,
@@ -103,9 +103,6 @@ async fn each_kind_of_query_is_tagged() {
     assert_eq!(boxed.first::<String>(on).await.expect("a row"), "item 2");
     let stream = goods::table.select(goods::id).load_stream::<i32>(on).await.expect("a stream");
     assert_eq!(stream.try_collect::<Vec<_>>().await.expect("rows").len(), 9);
-    let mut changed = item(3, Some("new"));
-    changed.name = "changed".to_owned();
-    let _: Item = changed.save_changes(on).await.expect("a row");
     diesel::delete(goods::table.filter(goods::id.gt(8))).execute(on).await.expect("delete");
     let text = sql_query("SELECT name AS own_text FROM goods").bound_to::<goods::table>();
     text.load::<Own>(on).await.expect("rows");
@@ -131,7 +128,7 @@ async fn each_kind_of_query_is_tagged() {
     let count = |head| heads.iter().filter(|it| **it == head).count();
     let inserts = if NAME == "sqlite" { 3..=9 } else { 4..=4 };
     assert!(inserts.contains(&count("INSERT")), "{sent:#?}");
-    assert_eq!((count("UPDATE"), count("DELETE"), count("EXPLAIN")), (2, 1, 1), "{sent:#?}");
+    assert_eq!((count("UPDATE"), count("DELETE"), count("EXPLAIN")), (1, 1, 1), "{sent:#?}");
     assert!(count("SELECT") >= 4, "{sent:#?}");
 
     let told = registry.queries();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
-use registry_core::{BindDsl, Bound, Registry, RunQueryDsl, Settings, SqlTags, bind_tables};
+use registry_core::{BindDsl, Registry, RunQueryDsl, Settings, SqlTags, bind_tables};
 
 use crate::parser::tags_of;
 use crate::support::pgbouncer::Pooler;

@@ -14,7 +14,7 @@ pub(super) const LONGEST_VALUE: usize = 256;
 /// statement: `pg_stat_activity`, `SHOW PROCESSLIST`, a slow-query log. The format is
 /// [sqlcommenter's](https://google.github.io/sqlcommenter/spec/), which the monitoring of many hosted databases reads.
 ///
-/// A new value has no tag in it. No bound value is ever in a tag, and the tenant only if it is [asked for](Self::tenant).
+/// [`new`](Self::new) has no tags. No bound value is ever in a tag, and the tenant only if it is [asked for](Self::tenant).
 ///
 /// # Prepared statements
 ///
@@ -27,7 +27,7 @@ pub(super) const LONGEST_VALUE: usize = 256;
 /// # Which statements
 ///
 /// All that are run with [`RunQueryDsl`](crate::RunQueryDsl) on connections of the registry, also each statement of one that is
-/// sent in several parts. Not: the methods of diesel-async on a session, `batch_execute`, `BEGIN`, `COMMIT` and savepoints,
+/// sent in several parts. Not: the methods of diesel-async on a session, [`save_changes`](crate::SaveChangesDsl), `batch_execute`, `BEGIN`, `COMMIT` and savepoints,
 /// migrations, and what the registry sends for itself. A statement that has a comment anywhere is sent as it is, as the
 /// specification says, and so is one with a semicolon in it, one that begins with `CREATE` or `ALTER`, as a database may
 /// keep its text in the catalog, and one with a literal that only the settings of the server can tell the end of.
@@ -125,8 +125,8 @@ impl SqlTags {
     ///
     /// `current` returns the `traceparent` of W3C's Trace Context of the current span, if there is one. The program's
     /// tracing library knows it: with `tracing-opentelemetry`, it is made from the context of `tracing::Span::current()`.
-    /// `current` is called for each statement, in the span `query` if [that](crate::guide) is enabled, so it should be
-    /// quick, and must not block.
+    /// `current` is called for each statement, in the statement's own span if somebody listens to that, so it should be quick,
+    /// and must not block.
     ///
     /// The tag differs in each statement. So a statement that has it is prepared for that run alone, and is in no cache of
     /// statements, which costs a round trip: only statements of **sampled** spans have it, whose flag in the `traceparent` is
