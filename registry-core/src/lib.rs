@@ -324,7 +324,7 @@ pub use settings::{
     WhenUnknown, WorkOptions, WrongBackend,
 };
 #[cfg(feature = "engine")]
-pub use telemetry::{RecordOptions, RecordedQueries, RecordedQuery};
+pub use telemetry::{RecordOptions, RecordedQueries, RecordedQuery, SqlTags};
 #[cfg(feature = "engine")]
 pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};
 #[cfg(feature = "engine")]

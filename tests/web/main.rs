@@ -29,6 +29,8 @@ mod example_ends;
 mod mount;
 mod pages;
 mod read_your_writes;
+mod server_timing;
+mod sql_tags;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;

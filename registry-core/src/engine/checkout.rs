@@ -22,7 +22,7 @@ use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
 use crate::meters::Timer;
 use crate::settings::BindKey;
-use crate::telemetry::{Listeners, QuerySubject};
+use crate::telemetry::{Listeners, QuerySubject, QueryTags};
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -270,6 +270,12 @@ impl<C: Backend> Checkout<C> {
         if let Some(watch) = self.watch() {
             watch.set_listeners(listeners);
         }
+    }
+
+    /// The tags of a statement that the calling task is about to send on the connection. `None` if it has none.
+    pub(crate) fn sql_tags(&self) -> Option<QueryTags> {
+        let listeners = self.watch()?.listeners()?;
+        listeners.tags(self.key(), || self.tenant())
     }
 
     /// The connection, in the terms of those who listen to queries.

@@ -15,7 +15,7 @@ use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId
 
 use crate::backend::bind_variables::BindVariables;
 use crate::sql::{self, Dialect, is_plain_select};
-use crate::telemetry::Statement;
+use crate::telemetry::{QueryTags, Statement};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
@@ -25,6 +25,8 @@ pub struct ErasedQuery<'q, DB, ST> {
     return_slot: Option<ReturnSlot<'q, DB>>,
     /// Whether the driver prepares the statement anew, and does not use one that it has kept.
     bypasses_cache: bool,
+    /// The comment behind the statement.
+    tags: Option<QueryTags>,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
@@ -57,6 +59,7 @@ type ReturnSlot<'q, DB> = Arc<Mutex<Option<BoxedQuery<'q, DB>>>>;
 /// type reads.
 pub(super) struct KeptQuery<'q, DB, ST> {
     slot: Option<ReturnSlot<'q, DB>>,
+    tags: Option<QueryTags>,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
@@ -68,6 +71,7 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
             query: Some(Box::new(query)),
             return_slot: None,
             bypasses_cache: false,
+            tags: None,
             identity,
             row: PhantomData,
         }
@@ -77,13 +81,24 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn split_for_retry(mut self, may_retry: bool) -> (Self, KeptQuery<'q, DB, ST>) {
         self.return_slot = may_retry.then(Arc::default);
         let slot = self.return_slot.clone();
-        let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
+        let tags = self.tags.clone();
+        let kept = KeptQuery { slot, tags, identity: self.identity, row: PhantomData };
         (self, kept)
     }
 
     /// Makes the driver prepare the statement anew.
     pub(super) fn bypass_cache(&mut self) {
         self.bypasses_cache = true;
+    }
+
+    /// Sends these tags with the statement, unless it is one that takes none.
+    pub(super) fn tag(&mut self, tags: &QueryTags)
+    where
+        DB: BindVariables,
+    {
+        if sql::takes_tags(DB::DIALECT, &self.sql()) {
+            self.tags = Some(tags.clone());
+        }
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -121,7 +136,7 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         Statement { sql, values: None }
     }
 
-    /// The SQL, with placeholders in place of values.
+    /// The SQL, with placeholders in place of values, and without tags.
     pub(super) fn sql(&self) -> String
     where
         DB: Backend<QueryBuilder: Default> + Default,
@@ -148,11 +163,12 @@ where
     /// The query, if it was kept, and if `rule` allows to run it again outside of a transaction.
     pub(super) fn into_repeatable(self, rule: RetryRule) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let Self { identity, row, .. } = self;
+        let Self { tags, identity, row, .. } = self;
         let query = ErasedQuery {
             query: Some(query),
             return_slot: None,
             bypasses_cache: false,
+            tags,
             identity,
             row,
         };
@@ -206,10 +222,15 @@ impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
 
 impl<DB: BindVariables, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        if self.bypasses_cache {
+        let tags = self.tags.as_ref();
+        if self.bypasses_cache || tags.is_some_and(|tags| tags.is_of_one_run) {
             out.unsafe_to_cache_prepared();
         }
-        self.query().walk_ast(out)
+        self.query().walk_ast(out.reborrow())?;
+        if let Some(tags) = tags {
+            out.push_sql(&tags.comment);
+        }
+        Ok(())
     }
 
     /// Collects the values. All connections do so before they send anything, so a statement with too many values is refused

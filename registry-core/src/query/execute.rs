@@ -12,7 +12,7 @@ use super::erased::{ErasedQuery, RetryRule};
 use super::executor::any::connection::AnyConnection;
 use crate::backend::bind_variables::BindVariables;
 use crate::sql;
-use crate::telemetry::Statement;
+use crate::telemetry::{QueryTags, Statement};
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
@@ -42,6 +42,9 @@ pub trait Command<C>: Sized + Send {
 
     /// Makes the driver prepare the statements anew.
     fn bypass_cache(&mut self);
+
+    /// Sends these tags with each of the statements.
+    fn tag(&mut self, tags: &QueryTags);
 
     /// The number of bind variables of its largest statement, as far as splitting the rows can make it smaller.
     fn count_bind_variables(&self) -> usize;
@@ -91,6 +94,10 @@ where
 
     fn bypass_cache(&mut self) {
         ErasedQuery::bypass_cache(self);
+    }
+
+    fn tag(&mut self, tags: &QueryTags) {
+        ErasedQuery::tag(self, tags);
     }
 
     fn count_bind_variables(&self) -> usize {
@@ -170,6 +177,10 @@ impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
 
     fn bypass_cache(&mut self) {
         self.0.bypass_cache();
+    }
+
+    fn tag(&mut self, tags: &QueryTags) {
+        self.0.tag(tags);
     }
 
     fn count_bind_variables(&self) -> usize {

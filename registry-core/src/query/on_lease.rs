@@ -12,7 +12,7 @@ use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend};
 use super::retry::{lease_for_retry, may_retry};
 use crate::engine::{Checkout, OpenRows};
-use crate::telemetry::{ObservedQuery, Statement};
+use crate::telemetry::{ObservedQuery, QueryTags, Statement};
 
 /// The rows of a query that has passed its checks, and the lease for the next query.
 pub(super) async fn load_on_lease<'q, E, B, ST, U>(
@@ -29,6 +29,9 @@ where
     U: Send + 'static,
 {
     let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
+    if let Some(tags) = tags(&lease, &observed) {
+        query.tag(&tags);
+    }
     loop {
         if lease.bypasses_statement_cache() {
             query.bypass_cache();
@@ -57,6 +60,12 @@ pub(super) fn observe(
     statement: impl FnOnce(bool) -> Statement,
 ) -> ObservedQuery {
     ObservedQuery::begin(lease.checkout().map(Checkout::query_subject), at, statement)
+}
+
+/// The tags of the query, whose span is that of `observed`. What listens to the query is told its text without them.
+pub(super) fn tags(lease: &impl Lease, observed: &ObservedQuery) -> Option<QueryTags> {
+    let checkout = lease.checkout()?;
+    observed.in_span(|| checkout.sql_tags())
 }
 
 /// All rows.

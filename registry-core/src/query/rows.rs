@@ -16,7 +16,7 @@ use super::erased::ErasedQuery;
 use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
 use super::executor::{Lender, LenderBackend};
-use super::on_lease::observe;
+use super::on_lease::{observe, tags};
 use super::retry::{lease_for_retry, may_retry};
 use crate::engine::OpenRows;
 
@@ -53,6 +53,9 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         let producer = async move {
             let mut is_started = false;
             let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
+            if let Some(tags) = tags(&lease, &observed) {
+                query.tag(&tags);
+            }
             loop {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();

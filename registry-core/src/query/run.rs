@@ -21,7 +21,7 @@ use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend, QueryPlace};
-use super::on_lease::{load_on_lease, observe};
+use super::on_lease::{load_on_lease, observe, tags};
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -97,6 +97,9 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
+        if let Some(tags) = tags(&lease, &observed) {
+            query.tag(&tags);
+        }
         loop {
             if lease.bypasses_statement_cache() {
                 query.bypass_cache();
@@ -156,6 +159,9 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         let mut observed = observe(&lease, at, |with_values| command.statement(with_values));
+        if let Some(tags) = tags(&lease, &observed) {
+            command.tag(&tags);
+        }
         loop {
             if lease.bypasses_statement_cache() {
                 command.bypass_cache();

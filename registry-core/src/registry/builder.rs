@@ -23,7 +23,7 @@ use crate::settings::{
     Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
     SettingsError, UnknownBind, WrongBackend,
 };
-use crate::telemetry::{RecordOptions, RegistryTelemetry};
+use crate::telemetry::{RecordOptions, RegistryTelemetry, SqlTags};
 use crate::token::TokenKey;
 use crate::{backend, engine};
 
@@ -95,6 +95,7 @@ pub struct RegistryBuilder {
     work: WorkOptions,
     migrations: Vec<Arc<dyn KnownMigrations>>,
     recording: Option<RecordOptions>,
+    sql_tags: Option<SqlTags>,
 }
 
 impl RegistryBuilder {
@@ -423,6 +424,25 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sends tags with each statement, in a comment at its end: the application, the bind, the route of the request, the trace.
+    /// By default there are none. See [`SqlTags`].
+    ///
+    /// ```
+    /// use registry_core::{Registry, SqlTags};
+    ///
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:");
+    /// let registry = builder.sql_tags(SqlTags::new().application("shop").bind(true).route(true)).build()?;
+    /// # let _ = registry;
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:");
+    /// let error = builder.sql_tags(SqlTags::new().tag("", "shop")).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "sql_tags: the key of a tag is empty");
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    pub fn sql_tags(mut self, tags: SqlTags) -> Self {
+        self.sql_tags = Some(tags);
+        self
+    }
+
     /// Checks everything and builds the registry. It opens no connection and needs no runtime.
     ///
     /// # Errors
@@ -436,7 +456,7 @@ impl RegistryBuilder {
     /// assert_eq!(error.to_string().lines().count(), 2); // each problem has a line
     /// ```
     pub fn build(self) -> Result<Registry, SettingsError> {
-        let Self { settings, code, resolvers, work, migrations, recording } = self;
+        let Self { settings, code, resolvers, work, migrations, recording, sql_tags } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolver_binds, bind_defaults, on_demand, token_key, mut problems } =
             resolved;
@@ -453,6 +473,8 @@ impl RegistryBuilder {
             problems.push(Problem::new("token_key", weak.to_string()));
             None
         });
+        let wrong_tags = sql_tags.iter().flat_map(SqlTags::problems);
+        problems.extend(wrong_tags.map(|wrong| Problem::new("sql_tags", wrong)));
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }
@@ -470,7 +492,7 @@ impl RegistryBuilder {
             work_options: work,
             token_key,
             gate,
-            telemetry: RegistryTelemetry::new(recording),
+            telemetry: RegistryTelemetry::new(recording, sql_tags),
             sqlite_copies: None,
         }))
     }

@@ -17,6 +17,7 @@
 //! | [`bind_variables`](mod@bind_variables) | how many bind variables does a statement have? |
 //! | [`masked`](mod@masked) | what is the text without the values in it? |
 //! | [`summary`](mod@summary) | what does a statement do, and to which table? |
+//! | [`tag_comment`](mod@tag_comment) | may a comment with tags stand behind a statement? what is the statement without it? |
 //! | [`diesel`] | where does the SQL end in the output of `debug_query`? |
 //!
 //! None of the readers is a parser. If a reading is uncertain, the answer is the safe one: a change of the session, a
@@ -35,6 +36,7 @@ mod select_shape;
 mod setting_names;
 mod summary;
 mod tables;
+mod tag_comment;
 #[cfg(test)]
 mod tests;
 
@@ -51,3 +53,4 @@ pub(crate) use select_shape::{SelectShape, select_shape};
 pub(crate) use setting_names::setting_names;
 pub(crate) use summary::{Summary, summary};
 pub(crate) use tables::{NamedTable, Names, first_quoted_name, tables};
+pub(crate) use tag_comment::{is_unreserved, takes_tags, without_tags};

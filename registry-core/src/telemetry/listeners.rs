@@ -10,6 +10,9 @@ use super::activity::{Activity, ActivitySnapshot};
 use super::options::RecordOptions;
 use super::query::{RecordedQueries, RecordedQuery};
 use super::recorder::Recorder;
+use super::tags::{QueryTags, ScopeTags, SqlTags, Tagger};
+use super::timings::Timings;
+use crate::bind_key::BindKey;
 
 tokio::task_local! {
     static CURRENT: Arc<Entered>;
@@ -24,7 +27,7 @@ struct Entered {
 
 impl Entered {
     fn is_recording(&self) -> bool {
-        self.scope.recorder.is_on() || self.outer.as_ref().is_some_and(|outer| outer.is_recording())
+        self.scope.is_listening() || self.outer.as_ref().is_some_and(|outer| outer.is_recording())
     }
 }
 
@@ -37,29 +40,40 @@ pub(crate) struct RegistryTelemetry {
     activity: OnceLock<Activity>,
     /// The options of scopes. `None` if the program has not chosen.
     options: Option<RecordOptions>,
+    /// Makes the tags of statements, if the program asks for some.
+    tagger: Option<Tagger>,
 }
 
 impl RegistryTelemetry {
-    pub(crate) fn new(options: Option<RecordOptions>) -> Self {
+    pub(crate) fn new(options: Option<RecordOptions>, tags: Option<SqlTags>) -> Self {
+        Self::with_tagger(options, tags.map(Tagger::new))
+    }
+
+    fn with_tagger(options: Option<RecordOptions>, tagger: Option<Tagger>) -> Self {
         let recorder = Recorder::of_registry(options.clone().unwrap_or(RecordOptions::from(false)));
         Self {
             recorder,
             #[cfg(feature = "dashboard")]
             activity: OnceLock::new(),
             options,
+            tagger,
         }
     }
 
     /// The same options, for another registry.
     pub(crate) fn of_other_registry(&self) -> Self {
-        Self::new(self.options.clone())
+        Self::with_tagger(self.options.clone(), self.tagger.as_ref().map(Tagger::of_other_registry))
     }
 
     /// What a new scope of the registry keeps. Without a choice of the program, scopes record in debug builds.
     pub(crate) fn new_scope(&self) -> Arc<ScopeTelemetry> {
         let options = self.options.clone();
         let options = options.unwrap_or_else(|| RecordOptions::from(cfg!(debug_assertions)));
-        Arc::new(ScopeTelemetry { recorder: Recorder::of_scope(options) })
+        Arc::new(ScopeTelemetry {
+            recorder: Recorder::of_scope(options),
+            timings: Timings::default(),
+            tags: ScopeTags::default(),
+        })
     }
 
     pub(crate) fn queries(&self) -> RecordedQueries {
@@ -96,6 +110,8 @@ impl RegistryTelemetry {
 #[derive(Debug)]
 pub(crate) struct ScopeTelemetry {
     recorder: Recorder,
+    timings: Timings,
+    tags: ScopeTags,
 }
 
 impl ScopeTelemetry {
@@ -105,6 +121,27 @@ impl ScopeTelemetry {
 
     pub(crate) fn set_options(&self, options: RecordOptions) {
         self.recorder.set_options(options);
+    }
+
+    /// Sets a tag of the statements of the scope.
+    pub(crate) fn set_tag(&self, key: &str, value: String) {
+        self.tags.set(key, value);
+    }
+
+    /// Counts the queries of the scope from now on.
+    #[cfg(feature = "axum")]
+    pub(crate) fn start_timing(&self) {
+        self.timings.start();
+    }
+
+    /// The queries since then, by bind.
+    #[cfg(feature = "axum")]
+    pub(crate) fn timings(&self) -> Vec<super::timings::BindTiming> {
+        self.timings.binds()
+    }
+
+    fn is_listening(&self) -> bool {
+        self.recorder.is_on() || self.timings.is_on()
     }
 
     /// Runs `future` in the scope. Its queries are those of the scopes around it, too.
@@ -125,10 +162,11 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Those who listen to what is run on a connection that the calling task has acquired from a registry. `None` if nobody
-    /// does.
+    /// does, and statements have no tags.
     pub(crate) fn current(registry: &Arc<RegistryTelemetry>) -> Option<Self> {
         let scopes = current();
-        let registry = registry.is_listening().then(|| Arc::clone(registry));
+        let is_concerned = registry.is_listening() || registry.tagger.is_some();
+        let registry = is_concerned.then(|| Arc::clone(registry));
         (registry.is_some() || scopes.is_some()).then_some(Self { registry, scopes })
     }
 
@@ -147,19 +185,38 @@ impl Listeners {
         if is_transaction_control {
             return;
         }
-        let mut told: Vec<*const ScopeTelemetry> = Vec::new();
+        for scope in self.scopes() {
+            scope.timings.note(query);
+            if let Some(repeated) = scope.recorder.record(query) {
+                super::event::warn_repeated(query, &repeated);
+            }
+        }
+    }
+
+    /// The tags of a statement that the calling task is about to send.
+    pub(crate) fn tags(
+        &self,
+        bind: BindKey,
+        tenant: impl FnOnce() -> Option<Arc<str>>,
+    ) -> Option<QueryTags> {
+        let tagger = self.registry.as_ref()?.tagger.as_ref()?;
+        let scopes = self.scopes();
+        tagger.tags(bind, tenant().as_deref(), scopes.iter().map(|scope| &scope.tags))
+    }
+
+    /// The scopes that the calling task is in, from the inside to the outside, and then those of the connection.
+    fn scopes(&self) -> Vec<Arc<ScopeTelemetry>> {
+        let mut scopes: Vec<Arc<ScopeTelemetry>> = Vec::new();
         for entered in [current(), self.scopes.clone()].into_iter().flatten() {
             let mut entered = Some(&entered);
             while let Some(each) = entered {
-                if !told.contains(&Arc::as_ptr(&each.scope)) {
-                    told.push(Arc::as_ptr(&each.scope));
-                    if let Some(repeated) = each.scope.recorder.record(query) {
-                        super::event::warn_repeated(query, &repeated);
-                    }
+                if !scopes.iter().any(|scope| Arc::ptr_eq(scope, &each.scope)) {
+                    scopes.push(Arc::clone(&each.scope));
                 }
                 entered = each.outer.as_ref();
             }
         }
+        scopes
     }
 }
 

@@ -18,6 +18,8 @@
 //! | [`event`] | the event and the span of a query |
 //! | [`activity`], [`latencies`] | counts and latencies of each database, since somebody looks |
 //! | [`meters`] | the histogram of the durations of queries |
+//! | [`tags`] | tags in the SQL of queries |
+//! | [`timings`] | how long the queries of a scope took on each bind |
 //! | [`assert_queries`] | the check of the number of queries, for tests |
 
 #[cfg(feature = "dashboard")]
@@ -34,6 +36,8 @@ mod observed;
 mod options;
 mod query;
 mod recorder;
+mod tags;
+mod timings;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use activity::{ActivitySnapshot, Database, QueryCounts};
@@ -44,3 +48,7 @@ pub(crate) use listeners::{Listeners, RegistryTelemetry, ScopeTelemetry};
 pub(crate) use observed::{ObservedQuery, QuerySubject};
 pub use options::RecordOptions;
 pub use query::{RecordedQueries, RecordedQuery};
+pub(crate) use tags::QueryTags;
+pub use tags::SqlTags;
+#[cfg(feature = "axum")]
+pub(crate) use timings::BindTiming;

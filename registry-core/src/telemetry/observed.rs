@@ -94,6 +94,14 @@ impl ObservedQuery {
         }
     }
 
+    /// Calls `work` in the span of the query, if it has one.
+    pub(crate) fn in_span<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.0.as_ref().and_then(|observed| observed.span.as_ref()) {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
+    }
+
     /// A try has failed.
     pub(crate) fn note_error(&mut self, error: &Error) {
         let Some(observed) = &mut self.0 else { return };

@@ -59,6 +59,9 @@
 //! [`ScopeLayer::read_your_writes`] lets each client see what its own last requests have written, also where readers read
 //! from replicas.
 //!
+//! [`ScopeLayer::server_timing`] tells browsers how long the databases took for a request, and [`ScopeLayer::route`] tells
+//! the databases which route a statement is of.
+//!
 //! Errors are responses, so that `?` works in a handler that returns `Result<_, Error>`:
 //! the implementation of [`IntoResponse`](axum_core::response::IntoResponse) for [`Error`](crate::Error) lists the status of
 //! each error, and an [`ErrorPolicy`] says which violated constraints are the client's fault. [`Or404Dsl`] has `first_or_404` and
@@ -71,6 +74,8 @@
 // |---|---|
 // | `scope_layer.rs` | `ScopeLayer`, and how it finds the tenant of a request |
 // | `scope_service.rs` | the service of the layer: the life of a request, and the commit at its end |
+// | `scope_tags.rs` | the tags in the SQL of a request |
+// | `server_timing.rs` | the header that says how long the databases took |
 // | `read_your_writes.rs` | how clients carry the token of their last write: names, cookie, key |
 // | `token_exchange.rs` | tokens in requests and in responses |
 // | `into_tenant.rs` | the return values of a closure that finds the tenant |
@@ -91,6 +96,8 @@ mod read_your_writes;
 mod response;
 mod scope_layer;
 mod scope_service;
+mod scope_tags;
+mod server_timing;
 mod token_exchange;
 
 pub use error_policy::{ErrorLayer, ErrorPolicy, ErrorService};

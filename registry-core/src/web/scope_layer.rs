@@ -11,6 +11,7 @@ use http::request::Parts;
 
 use super::into_tenant::IntoTenant;
 use super::read_your_writes::{InvalidReadYourWrites, ReadYourWrites};
+use super::scope_tags::RequestTag;
 use super::token_exchange::TokenExchange;
 use crate::registry::{Registry, Tenant};
 use crate::work::{Scope, WorkOptions};
@@ -62,6 +63,10 @@ pub struct ScopeLayer {
     pub(super) commits_on_success: bool,
     options: Option<WorkOptions>,
     pub(super) tokens: Option<Arc<TokenExchange>>,
+    /// The tags of the statements of a request.
+    pub(super) tags: Vec<RequestTag>,
+    /// Whether a response says how long the databases took.
+    pub(super) tells_timing: bool,
     /// The call site that made the layer. The log names it as the call site of the scopes.
     made_at: &'static Location<'static>,
 }
@@ -210,7 +215,15 @@ impl ScopeLayer {
     }
 
     fn with_scopes(scopes: ScopeFactory, made_at: &'static Location<'static>) -> Self {
-        Self { scopes, commits_on_success: true, options: None, tokens: None, made_at }
+        Self {
+            scopes,
+            commits_on_success: true,
+            options: None,
+            tokens: None,
+            tags: Vec::new(),
+            tells_timing: false,
+            made_at,
+        }
     }
 
     /// Whether the unit of work is committed after a success. `true` by default. With `false`, handlers commit by

@@ -10,6 +10,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::scope_layer::ScopeLayer;
+use super::scope_tags::set_tags;
+use super::server_timing::tell_timing;
 use crate::error::Error;
 
 impl<S> Layer<S> for ScopeLayer {
@@ -54,10 +56,14 @@ where
             if let Some(tokens) = &layer.tokens {
                 scope.writes().read_after(&tokens.brought(&parts));
             }
+            set_tags(&layer.tags, &parts, &scope);
+            if layer.tells_timing {
+                scope.telemetry().start_timing();
+            }
             parts.extensions.insert(scope.registry().clone());
             parts.extensions.insert(scope.clone());
             let request = Request::from_parts(parts, body);
-            let (ending, written) = (scope.clone(), scope.clone());
+            let (ending, told) = (scope.clone(), scope.clone());
             let handled = async {
                 let response = inner.call(request).await?.into_response();
                 let is_success =
@@ -83,7 +89,10 @@ where
             };
             let mut response = ending.run(handled).await?;
             if let Some(tokens) = &layer.tokens {
-                tokens.hand_out(&written, &mut response).await;
+                tokens.hand_out(&told, &mut response).await;
+            }
+            if layer.tells_timing {
+                tell_timing(&told, &mut response);
             }
             Ok(response)
         })

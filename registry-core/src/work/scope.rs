@@ -356,6 +356,38 @@ impl Scope {
         self.0.records.telemetry.set_options(options.into());
     }
 
+    /// Sets a tag of the statements of this scope from now on, if the registry asks for it:
+    /// [`SqlTags::route`](crate::SqlTags::route), [`controller`](crate::SqlTags::controller) and
+    /// [`scope_tag`](crate::SqlTags::scope_tag). A tag that is not asked for has no effect, an empty value removes the tag,
+    /// and one of more than 256 bytes is left out. `ScopeLayer::route` sets the tag for each request.
+    ///
+    /// The statements are those of the tasks in the scope, and those on sessions that were acquired in it. In a scope inside
+    /// of this one, its own tags win.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, Scope, SqlTags};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:");
+    /// let registry = builder.sql_tags(SqlTags::new().scope_tag("job")).build()?;
+    /// registry
+    ///     .try_scope(async {
+    ///         Scope::current()?.set_tag("job", "invoices"); // .. /*job='invoices'*/
+    ///         Ok::<_, Error>(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn set_tag(&self, key: &str, value: impl Into<String>) {
+        self.0.records.telemetry.set_tag(key, value.into());
+    }
+
+    /// What is known of the queries of this scope.
+    #[cfg(feature = "axum")]
+    pub(crate) fn telemetry(&self) -> &crate::telemetry::ScopeTelemetry {
+        &self.0.records.telemetry
+    }
+
     /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
     /// new unit of work.
     pub(crate) async fn take_to_commit(&self) -> Result<DetachedWork, WorkError> {

@@ -62,7 +62,7 @@ impl Statement {
         Ok(Self {
             effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
-            has_fixed_names: is_safe_to_cache && !has_star(&sql),
+            has_fixed_names: is_safe_to_cache && !has_star(sql::without_tags(&sql)),
             sql: shared,
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })

@@ -197,6 +197,7 @@ const LONGEST_CACHED: usize = 4096;
 
 impl EffectsCache {
     fn effects(&mut self, dialect: Dialect, sql: &str) -> Effects {
+        let sql = sql::without_tags(sql);
         // Length, middle and end tell most statements apart, and cost less than a hash of the whole text.
         let bytes = sql.as_bytes();
         let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();

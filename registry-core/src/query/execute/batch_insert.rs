@@ -14,7 +14,7 @@ use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::{ErasedQuery, RetryRule};
 use crate::sql;
-use crate::telemetry::Statement;
+use crate::telemetry::{QueryTags, Statement};
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
 
     fn bypass_cache(&mut self) {
         self.iter_mut().for_each(ErasedQuery::bypass_cache);
+    }
+
+    fn tag(&mut self, tags: &QueryTags) {
+        self.iter_mut().for_each(|row| row.tag(tags));
     }
 
     fn count_bind_variables(&self) -> usize {

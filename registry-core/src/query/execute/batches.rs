@@ -10,7 +10,7 @@ use crate::query::batched::{Batched, InsertBatched};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::RetryRule;
-use crate::telemetry::Statement;
+use crate::telemetry::{QueryTags, Statement};
 
 /// Each part is sent in the way `How`.
 #[derive(Debug)]
@@ -77,6 +77,10 @@ where
 
     fn bypass_cache(&mut self) {
         self.0.iter_mut().for_each(Command::<C>::bypass_cache);
+    }
+
+    fn tag(&mut self, tags: &QueryTags) {
+        self.0.iter_mut().for_each(|part| part.tag(tags));
     }
 
     fn count_bind_variables(&self) -> usize {
