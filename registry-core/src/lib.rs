@@ -147,6 +147,8 @@ pub mod settings;
 #[cfg(feature = "engine")]
 mod sql;
 #[cfg(feature = "engine")]
+mod telemetry;
+#[cfg(feature = "engine")]
 pub mod tenant;
 #[cfg(feature = "engine")]
 mod token;
@@ -314,6 +316,8 @@ pub use settings::{
     Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WhenPending,
     WhenUnknown, WorkOptions, WrongBackend,
 };
+#[cfg(feature = "engine")]
+pub use telemetry::{RecordOptions, RecordedQueries, RecordedQuery};
 #[cfg(feature = "engine")]
 pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};
 #[cfg(feature = "engine")]

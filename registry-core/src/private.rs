@@ -10,6 +10,9 @@ pub use crate::{
     __only_backend as only_backend,
 };
 
+#[cfg(feature = "engine")]
+pub use crate::telemetry::assert_query_count;
+
 #[cfg(any(feature = "mysql", not(feature = "engine")))]
 pub use crate::backend::Mysql;
 #[cfg(any(feature = "postgres", not(feature = "engine")))]

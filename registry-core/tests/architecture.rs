@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["backend", "stand_ins"],
     &["token"],
     &["bind"],
+    &["telemetry"],
     &["engine"],
     &["session"],
     &["on_demand"],

@@ -21,6 +21,7 @@ use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
 use crate::settings::BindKey;
+use crate::telemetry::{Listeners, QuerySubject};
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -261,6 +262,23 @@ impl<C: Backend> Checkout<C> {
     /// The tenant of the checkout.
     pub(crate) fn tenant(&self) -> Option<Arc<str>> {
         self.watch().and_then(|watch| watch.tenant())
+    }
+
+    /// Tells the queries on the connection to these, until the connection is returned.
+    pub(crate) fn set_listeners(&self, listeners: Listeners) {
+        if let Some(watch) = self.watch() {
+            watch.set_listeners(listeners);
+        }
+    }
+
+    /// The connection, in the terms of those who listen to queries.
+    pub(crate) fn query_subject(&self) -> QuerySubject<'_> {
+        let watch = self.watch();
+        QuerySubject {
+            settings: &self.engine().settings,
+            listeners: watch.and_then(|watch| watch.listeners()),
+            tenant: watch.and_then(|watch| watch.tenant()),
+        }
     }
 
     pub(super) fn watch(&self) -> Option<&Arc<ConnectionWatch>> {

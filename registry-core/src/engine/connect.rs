@@ -179,21 +179,10 @@ impl<C: Backend> TypedEngine<C> {
         connection: &mut C,
         observed: Arc<Observed>,
     ) -> Arc<ConnectionWatch> {
-        self.watch_for(connection, observed, self.settings.options.log_slow_queries)
-    }
-
-    /// As [`watch`](Self::watch), where a statement is logged from the duration `slow` on.
-    fn watch_for(
-        &self,
-        connection: &mut C,
-        observed: Arc<Observed>,
-        slow: Option<Duration>,
-    ) -> Arc<ConnectionWatch> {
         let watch = Arc::new(ConnectionWatch::new(Arc::clone(&self.invalidations), observed));
         connection.set_instrumentation(WatchInstrumentation::new(
             Arc::clone(&watch),
-            self.settings.key,
-            slow,
+            Arc::clone(&self.settings),
             BackendRules {
                 dialect: C::DIALECT,
                 knows_transactions: C::KNOWS_TRANSACTIONS,
@@ -206,22 +195,13 @@ impl<C: Backend> TypedEngine<C> {
         watch
     }
 
-    /// Replaces the watch of a slot's connection by a new one. The previous observations are forgotten.
+    /// Replaces the watch of a slot's connection by a new one. The previous observations are forgotten. The connection counts
+    /// as lent to nobody, so no statement is told as somebody's query: `on_connect` may contain a secret.
     pub(super) fn restart_watch(&self, lease: &mut Lease<C>) {
-        self.watch_again(lease, self.settings.options.log_slow_queries);
-    }
-
-    /// As [`restart_watch`](Self::restart_watch), for the engine's reset of the connection. No statement is logged as slow,
-    /// because `on_connect` may contain a secret.
-    pub(super) fn watch_during_reset(&self, lease: &mut Lease<C>) {
-        self.watch_again(lease, None);
-    }
-
-    fn watch_again(&self, lease: &mut Lease<C>, slow: Option<Duration>) {
         let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
         observed.session.forget_effects();
         if let Some(connection) = lease.connection_mut() {
-            let watch = self.watch_for(connection, observed, slow);
+            let watch = self.watch(connection, observed);
             lease.set_watch(watch);
         }
     }

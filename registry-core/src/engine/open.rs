@@ -21,6 +21,7 @@ use super::use_count::{EngineOwner, UseCount};
 use crate::backend::position::Position;
 use crate::backend::{Backend, ConnectError};
 use crate::settings::{BackendKind, EngineSettings, Role};
+use crate::telemetry::own;
 
 /// Opens the engine of these settings. The engine connects at its first use. `owner` is set if the engine is opened on
 /// demand.
@@ -91,7 +92,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let attempt =
                 Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None, None)?;
             let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
-            match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
+            match timeout(limit, own(checkout.connection_mut().batch_execute(CHECK))).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
                     checkout.discard();
@@ -118,7 +119,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None, None)?;
             let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
             let effects = checkout.session_effects();
-            let answer = timeout(limit, checkout.connection_mut().server_state()).await;
+            let answer = timeout(limit, own(checkout.connection_mut().server_state())).await;
             checkout.restore_session_effects(effects);
             match answer {
                 Ok(Ok(state)) if state.role == Some(Role::Replica) => Ok(None),

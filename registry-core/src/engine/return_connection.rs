@@ -303,7 +303,7 @@ async fn await_answer<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>)
 /// Releases the session's locks on the server. The caller then closes the connection.
 async fn release<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
     engine.stats.note_closed(CloseReason::Changed);
-    engine.watch_during_reset(lease);
+    engine.restart_watch(lease);
     let options = &engine.settings.options;
     // Behind a transaction pooler, the statements would run in the session of whichever client the pooler picks.
     let release = C::RELEASE_LOCKS.filter(|_| options.pooler != Pooler::Transaction);
@@ -322,7 +322,7 @@ async fn run_reset<C: Backend>(
     let options = &engine.settings.options;
     let Some(watch) = lease.watch().map(Arc::clone) else { return false };
     // If the borrower has installed an instrumentation, it must not see the statements of the reset.
-    engine.watch_during_reset(lease);
+    engine.restart_watch(lease);
     let Some(connection) = lease.connection_mut() else { return false };
     let is_reset = timeout(options.check_timeout, async {
         if reset.rolls_back {

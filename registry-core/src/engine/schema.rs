@@ -11,6 +11,7 @@ use super::observe::caller::Caller;
 use super::setup::{forget_statements, has_setup, set_up, setup_error};
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
+use crate::telemetry::own;
 
 impl<C: Backend> TypedEngine<C> {
     /// Runs the statements that switch a connection to a schema, for at most `check_timeout`. False if the schema does not
@@ -77,7 +78,7 @@ impl<C: Backend> TypedEngine<C> {
         if is_from_another && self.settings.options.statement_cache {
             forget_statements(connection);
         }
-        let entering = self.enter_schema_on(connection, schema, is_from_another);
+        let entering = own(self.enter_schema_on(connection, schema, is_from_another));
         let entered = match self.unless_closed(entering).await {
             Ok(entered) => entered,
             Err(closed) => {

@@ -9,6 +9,7 @@ use super::checkout::Checkout;
 use crate::backend::Backend;
 use crate::backend::error_class::{Diagnosis, ErrorClass};
 use crate::backend::observed::{TransactionDoubts, TransactionStatus};
+use crate::telemetry::own;
 
 impl<C: Backend> Checkout<C> {
     /// `error`, or the server's own message if the server has ended the connection: the driver only reports that the
@@ -107,7 +108,7 @@ impl<C: Backend> Checkout<C> {
     /// session are forgotten.
     async fn diagnose_last_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
         let effects = self.session_effects();
-        let answer = timeout(limit, self.connection_mut().diagnose_last_error()).await;
+        let answer = timeout(limit, own(self.connection_mut().diagnose_last_error())).await;
         self.restore_session_effects(effects);
         answer.ok().flatten()
     }

@@ -9,6 +9,7 @@ use super::checkout::Checkout;
 use super::transaction_state::{TransactionEnd, TransactionState};
 use crate::backend::Backend;
 use crate::backend::observed::{SessionEffects, TransactionDoubts};
+use crate::telemetry::own;
 
 impl<C: Backend> Checkout<C> {
     /// How a transaction has ended, if it has. The server is asked if a statement since the last probe may have ended the
@@ -67,9 +68,9 @@ impl<C: Backend> Checkout<C> {
             && !doubts.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
             && C::TRANSACTION_MARK_IS_SAVEPOINT;
         let effects = self.session_effects();
-        let mut answer = self.connection_mut().has_transaction_mark(false).await;
+        let mut answer = own(self.connection_mut().has_transaction_mark(false)).await;
         if may_lack_mark && matches!(answer, Ok(false)) {
-            answer = self.connection_mut().has_transaction_mark(true).await;
+            answer = own(self.connection_mut().has_transaction_mark(true)).await;
         }
         self.forget_probe(effects);
         let is_marked = match answer {
@@ -117,7 +118,7 @@ impl<C: Backend> Checkout<C> {
         };
         let effects = self.session_effects();
         // The next probe notices a failure.
-        let _ = self.connection_mut().batch_execute(mark).await;
+        let _ = own(self.connection_mut().batch_execute(mark)).await;
         self.forget_probe(effects);
     }
 
@@ -135,7 +136,7 @@ impl<C: Backend> Checkout<C> {
     /// Whether the transaction has its mark. `None` if the probe fails.
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
         let effects = self.session_effects();
-        let answer = self.connection_mut().has_transaction_mark(keeps_savepoints).await;
+        let answer = own(self.connection_mut().has_transaction_mark(keeps_savepoints)).await;
         self.forget_probe(effects);
         answer.ok()
     }

@@ -15,6 +15,7 @@ use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId
 
 use crate::backend::bind_variables::BindVariables;
 use crate::sql::{self, Dialect, is_plain_select};
+use crate::telemetry::Statement;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
@@ -106,6 +107,18 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
             Some(name) if WRITING_TYPES.iter().any(|prefix| name.starts_with(prefix)) => true,
             _ => sql::may_write(Dialect::Sqlite, &self.sql()),
         }
+    }
+
+    /// The text of the query, with its values if they are asked for.
+    pub(super) fn statement(&self, with_values: bool) -> Statement
+    where
+        DB: BindVariables,
+    {
+        let sql = self.sql();
+        if with_values {
+            return Statement::with_values(sql, &diesel::debug_query::<DB, _>(self).to_string());
+        }
+        Statement { sql, values: None }
     }
 
     /// The SQL, with placeholders in place of values.

@@ -12,6 +12,7 @@ use super::erased::{ErasedQuery, RetryRule};
 use super::executor::any::connection::AnyConnection;
 use crate::backend::bind_variables::BindVariables;
 use crate::sql;
+use crate::telemetry::Statement;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
@@ -33,6 +34,9 @@ pub trait Execute<'q, C, How>: Sized {
 
 /// One or several statements for connections of type `C`, with their types erased.
 pub trait Command<C>: Sized + Send {
+    /// The text of its first statement, with the bound values if they are asked for.
+    fn statement(&self, with_values: bool) -> Statement;
+
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
 
@@ -77,6 +81,10 @@ impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
 where
     C: AsyncConnectionCore<Backend: BindVariables + 'static>,
 {
+    fn statement(&self, with_values: bool) -> Statement {
+        ErasedQuery::statement(self, with_values)
+    }
+
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
     }
@@ -152,6 +160,10 @@ pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
 pub struct OfBoundTo<Inner>(Inner);
 
 impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
+    fn statement(&self, with_values: bool) -> Statement {
+        self.0.statement(with_values)
+    }
+
     fn check(&self, check: Check) -> QueryResult<()> {
         self.0.check(check.for_bound_to())
     }

@@ -11,7 +11,8 @@ use super::erased::ErasedQuery;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend};
 use super::retry::{lease_for_retry, may_retry};
-use crate::engine::OpenRows;
+use crate::engine::{Checkout, OpenRows};
+use crate::telemetry::{ObservedQuery, Statement};
 
 /// The rows of a query that has passed its checks, and the lease for the next query.
 pub(super) async fn load_on_lease<'q, E, B, ST, U>(
@@ -27,13 +28,15 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
+    let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
     loop {
         if lease.bypasses_statement_cache() {
             query.bypass_cache();
         }
         let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-        let error = match all_rows(to_send, &mut lease).await {
+        let error = match observed.run(all_rows(to_send, &mut lease)).await {
             Ok(rows) => {
+                observed.end_with(rows.len());
                 if let Some(checkout) = lease.checkout() {
                     checkout.note_rows_read();
                 }
@@ -41,9 +44,19 @@ where
             }
             Err(error) => error,
         };
+        observed.note_error(&error);
         let repeatable = |rule| kept.into_repeatable(rule);
         (lease, query) = lease_for_retry::<E, B, _>(lease, error, repeatable, again, at).await?;
     }
+}
+
+/// The query that is about to be sent on `lease`, for those who listen to queries. Its text is only asked for if somebody does.
+pub(super) fn observe(
+    lease: &impl Lease,
+    at: &'static Location<'static>,
+    statement: impl FnOnce(bool) -> Statement,
+) -> ObservedQuery {
+    ObservedQuery::begin(lease.checkout().map(Checkout::query_subject), at, statement)
 }
 
 /// All rows.

@@ -16,6 +16,7 @@ use super::erased::ErasedQuery;
 use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
 use super::executor::{Lender, LenderBackend};
+use super::on_lease::observe;
 use super::retry::{lease_for_retry, may_retry};
 use crate::engine::OpenRows;
 
@@ -51,6 +52,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         let sender = slot.clone();
         let producer = async move {
             let mut is_started = false;
+            let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
             loop {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
@@ -61,7 +63,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                 let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::new(lease.checkout());
                 let database = origin(&lease);
-                let error = match to_send.internal_load(lease.connection()).await {
+                let error = match observed.run(to_send.internal_load(lease.connection())).await {
                     Ok(rows) => {
                         let mut rows = pin!(rows);
                         open.begin();
@@ -69,14 +71,21 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                             sender.put(Event::Started).await;
                         }
                         let error = loop {
-                            let row = match rows.next().await {
-                                Some(Ok(row)) => Ok(row),
+                            let row = match observed.run(rows.next()).await {
+                                Some(Ok(row)) => {
+                                    observed.note_row();
+                                    Ok(row)
+                                }
                                 Some(Err(error @ DieselError::DatabaseError(..))) => break error,
                                 Some(Err(error)) => {
+                                    observed.note_error(&error);
                                     let database = database.clone();
                                     Err(QueryError::new(database, None, error).into())
                                 }
-                                None => return open.end(),
+                                None => {
+                                    observed.end();
+                                    return open.end();
+                                }
                             };
                             // The caller sees this row, so the query is not run again.
                             again = None;
@@ -87,6 +96,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                     }
                     Err(error) => error,
                 };
+                observed.note_error(&error);
                 let repeatable = |rule| kept.into_repeatable(rule);
                 match lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await {
                     Ok(next) => (lease, query) = next,

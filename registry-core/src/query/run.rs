@@ -21,7 +21,7 @@ use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend, QueryPlace};
-use super::on_lease::load_on_lease;
+use super::on_lease::{load_on_lease, observe};
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -96,15 +96,20 @@ where
         if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
+        let mut observed = observe(&lease, at, |with_values| query.statement(with_values));
         loop {
             if lease.bypasses_statement_cache() {
                 query.bypass_cache();
             }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match first_row(to_send, &mut lease).await {
-                Ok(row) => return Ok(row),
+            let error = match observed.run(first_row(to_send, &mut lease)).await {
+                Ok(row) => {
+                    observed.end_with(1);
+                    return Ok(row);
+                }
                 Err(error) => error,
             };
+            observed.note_error(&error);
             let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
@@ -150,13 +155,15 @@ where
         if let Err(error) = command.check(Check::for_lease::<E, B>(&lease)) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
+        let mut observed = observe(&lease, at, |with_values| command.statement(with_values));
         loop {
             if lease.bypasses_statement_cache() {
                 command.bypass_cache();
             }
             let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match to_send.run(lease.connection()).await {
+            let error = match observed.run(to_send.run(lease.connection())).await {
                 Ok(affected) => {
+                    observed.end_with(affected);
                     if let Some(checkout) = lease.checkout() {
                         checkout.note_rows_read();
                     }
@@ -164,6 +171,7 @@ where
                 }
                 Err(error) => error,
             };
+            observed.note_error(&error);
             (lease, command) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }

@@ -10,7 +10,7 @@ use diesel::migration::MigrationSource;
 
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use super::gate::Gate;
-use super::handle::Registry;
+use super::handle::{Registry, RegistryParts};
 use super::migrate::{DieselBackend, KnownMigrations, known};
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
 use crate::backend::Backend;
@@ -23,6 +23,7 @@ use crate::settings::{
     Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
     SettingsError, UnknownBind, WrongBackend,
 };
+use crate::telemetry::{RecordOptions, RegistryTelemetry};
 use crate::token::TokenKey;
 use crate::{backend, engine};
 
@@ -93,6 +94,7 @@ pub struct RegistryBuilder {
     resolvers: Vec<TenantResolver>,
     work: WorkOptions,
     migrations: Vec<Arc<dyn KnownMigrations>>,
+    recording: Option<RecordOptions>,
 }
 
 impl RegistryBuilder {
@@ -371,6 +373,38 @@ impl RegistryBuilder {
         self
     }
 
+    /// Records the last queries, of all scopes ([`Registry::queries`]) and of each one ([`Scope::queries`]), as
+    /// Flask-SQLAlchemy's `SQLALCHEMY_RECORD_QUERIES` does: statement, bind, tenant, place, time, rows and error of each.
+    /// [`RecordOptions`] says how many. With `false`, no scope records unless it is asked to.
+    ///
+    /// Without this call the registry records nothing, and scopes record in debug builds.
+    ///
+    /// [`Scope::queries`]: crate::Scope::queries
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:");
+    /// let registry = builder.record_queries(true).build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// events::table.count().get_result::<i64>(&registry).await?;
+    /// let queries = registry.queries();
+    /// let last = queries.last().expect("one");
+    /// assert_eq!((last.operation.as_deref(), last.table.as_deref()), (Some("SELECT"), Some("events")));
+    /// println!("{queries}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn record_queries(mut self, options: impl Into<RecordOptions>) -> Self {
+        self.recording = Some(options.into());
+        self
+    }
+
     /// Checks everything and builds the registry. It opens no connection and needs no runtime.
     ///
     /// # Errors
@@ -384,7 +418,7 @@ impl RegistryBuilder {
     /// assert_eq!(error.to_string().lines().count(), 2); // each problem has a line
     /// ```
     pub fn build(self) -> Result<Registry, SettingsError> {
-        let Self { settings, code, resolvers, work, migrations } = self;
+        let Self { settings, code, resolvers, work, migrations, recording } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolver_binds, bind_defaults, on_demand, token_key, mut problems } =
             resolved;
@@ -409,10 +443,18 @@ impl RegistryBuilder {
             BindEntry::DatabasePerTenant(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(entry_of).chain(tenant_binds).collect();
-        let on_demand = OnDemandEngines::new(on_demand);
         let migrations = migrations.into_iter().map(|known| (known.key(), known));
         let gate = Gate::new(migrations.collect());
-        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, gate, None))
+        Ok(Registry::new(RegistryParts {
+            binds,
+            bind_defaults,
+            on_demand: OnDemandEngines::new(on_demand),
+            work_options: work,
+            token_key,
+            gate,
+            telemetry: RegistryTelemetry::new(recording),
+            sqlite_copies: None,
+        }))
     }
 }
 

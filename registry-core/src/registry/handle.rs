@@ -10,6 +10,7 @@ use crate::bind::{Bind, Bound};
 use crate::engine::{AnyEngine, Engine};
 use crate::on_demand::OnDemandEngines;
 use crate::settings::{BindDefaults, BindKey, UnknownBind, WorkOptions};
+use crate::telemetry::RegistryTelemetry;
 use crate::token::TokenKey;
 
 use super::bind_entry::BindEntry;
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     /// The key that signs tokens.
     pub(super) token_key: Option<TokenKey>,
     pub(super) gate: Gate,
+    pub(super) telemetry: Arc<RegistryTelemetry>,
     /// Engines that were replaced and still have sessions lent.
     pub(super) replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     pub(super) closing: ClosingState,
@@ -67,16 +69,21 @@ pub(super) struct Inner {
     pub(super) sqlite_copies: Option<SqliteCopies>,
 }
 
+/// What a registry is made of.
+pub(super) struct RegistryParts {
+    pub(super) binds: Vec<BindEntry>,
+    pub(super) bind_defaults: BindDefaults,
+    pub(super) on_demand: OnDemandEngines,
+    pub(super) work_options: WorkOptions,
+    pub(super) token_key: Option<TokenKey>,
+    pub(super) gate: Gate,
+    pub(super) telemetry: RegistryTelemetry,
+    pub(super) sqlite_copies: Option<SqliteCopies>,
+}
+
 impl Registry {
-    pub(super) fn new(
-        binds: Vec<BindEntry>,
-        bind_defaults: BindDefaults,
-        on_demand: OnDemandEngines,
-        work_options: WorkOptions,
-        token_key: Option<TokenKey>,
-        gate: Gate,
-        sqlite_copies: Option<SqliteCopies>,
-    ) -> Self {
+    pub(super) fn new(parts: RegistryParts) -> Self {
+        let RegistryParts { binds, bind_defaults, on_demand, work_options, .. } = parts;
         let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
         keys.sort_unstable();
         Self(Arc::new(Inner {
@@ -85,12 +92,13 @@ impl Registry {
             bind_defaults,
             on_demand,
             work_options,
-            token_key,
-            gate,
+            token_key: parts.token_key,
+            gate: parts.gate,
+            telemetry: Arc::new(parts.telemetry),
             replaced: Mutex::default(),
             closing: ClosingState::default(),
             warned_at: Mutex::default(),
-            sqlite_copies,
+            sqlite_copies: parts.sqlite_copies,
         }))
     }
 
@@ -193,6 +201,10 @@ impl Registry {
     #[cfg(feature = "axum")]
     pub(crate) fn token_key(&self) -> Option<&TokenKey> {
         self.0.token_key.as_ref()
+    }
+
+    pub(crate) fn telemetry(&self) -> &Arc<RegistryTelemetry> {
+        &self.0.telemetry
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bind_entry::{BindEntry, ReplaceableEngine};
-use super::handle::Registry;
+use super::handle::{Registry, RegistryParts};
 use super::sqlite_copies::{IsolationError, SqliteCopies};
 use crate::engine::{self, AnyEngine, CheckFailure};
 use crate::on_demand::OnDemandEngines;
@@ -91,11 +91,16 @@ impl Registry {
         // No engine is ever evicted, because closing an engine rolls back everything that the test has written through
         // it.
         let options = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
-        let on_demand = OnDemandEngines::new(options);
-        let (bind_defaults, work) = (self.0.bind_defaults.isolated(), self.0.work_options.clone());
-        let token_key = self.0.token_key.clone();
-        let gate = self.0.gate.of_other_registry();
-        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, gate, Some(copies)))
+        Ok(Registry::new(RegistryParts {
+            binds,
+            bind_defaults: self.0.bind_defaults.isolated(),
+            on_demand: OnDemandEngines::new(options),
+            work_options: self.0.work_options.clone(),
+            token_key: self.0.token_key.clone(),
+            gate: self.0.gate.of_other_registry(),
+            telemetry: self.0.telemetry.of_other_registry(),
+            sqlite_copies: Some(copies),
+        }))
     }
 }
 

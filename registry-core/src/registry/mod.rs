@@ -60,6 +60,7 @@ mod open;
 #[cfg(feature = "cli")]
 mod overview;
 mod provision;
+mod queries;
 mod reader;
 mod replace;
 mod route;

@@ -16,6 +16,7 @@ use crate::backend::driver::Driver;
 use crate::bind::Bind;
 use crate::engine::{AnyEngine, ReadPlace, ReadTransaction};
 use crate::settings::{DatabaseUrl, Role, TransactionOptions};
+use crate::telemetry::own;
 
 /// How often a transaction is begun until it is on the server that the session reads from: a pooler may lead to several.
 const MAX_SERVERS: u32 = 16;
@@ -239,7 +240,7 @@ impl<B: Bind> ReadSession<B> {
     async fn between_transactions(&mut self, statement: &str) -> QueryResult<()> {
         let effects = self.session.checkout().session_effects();
         let mut lent = Lent { on: self, is_settled: false };
-        lent.on.session.batch_execute(statement).await?;
+        own(lent.on.session.batch_execute(statement)).await?;
         lent.is_settled = true;
         drop(lent);
         self.session.checkout().restore_session_effects(effects);

@@ -12,6 +12,7 @@ use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{AnyEngine, DEPTH_WHILE_LENT, TransactionEnd, TransactionState};
 use crate::settings::TransactionOptions;
+use crate::telemetry::own;
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
@@ -252,7 +253,7 @@ impl<B: Bind> Session<B> {
         let effects = self.checkout.session_effects();
         // If the database rolls back by itself (after a deadlock), each later statement would autocommit. `enter_work`
         // prevents that, as in a unit of work.
-        B::Connection::enter_work(&mut **self, false).await?;
+        own(B::Connection::enter_work(&mut **self, false)).await?;
         let sql = options.map(|options| B::Connection::transaction_sql(&options));
         let begun = match (self.checkout.transaction_mark(), sql) {
             (Some(mark), sql) => {
@@ -307,7 +308,7 @@ impl<B: Bind> Session<B> {
         let probe =
             B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.checkout.may_be_aborted());
         let Some(probe) = probe else { return Ok(()) };
-        match self.batch_execute(probe).await {
+        match own(self.batch_execute(probe)).await {
             Ok(()) => Ok(()),
             Err(cause) if B::Connection::is_fatal(&cause) => {
                 Err(self.checkout.with_server_message(cause))
@@ -358,7 +359,7 @@ impl<B: Bind> Session<B> {
         self.checkout.lift_rollback_guard();
         if self.checkout.transaction_mark().is_some() && self.checkout.is_usable() {
             let effects = self.checkout.session_effects();
-            match B::Connection::leave_work(&mut **self).await {
+            match own(B::Connection::leave_work(&mut **self)).await {
                 Ok(()) => self.checkout.restore_session_effects(effects),
                 Err(_) => self.checkout.discard(),
             }

@@ -15,6 +15,8 @@
 //! | [`select_shape`](mod@select_shape) | has a select an order, a limit or a lock, and how many columns? |
 //! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a statement set? |
 //! | [`bind_variables`](mod@bind_variables) | how many bind variables does a statement have? |
+//! | [`masked`](mod@masked) | what is the text without the values in it? |
+//! | [`summary`](mod@summary) | what does a statement do, and to which table? |
 //! | [`diesel`] | where does the SQL end in the output of `debug_query`? |
 //!
 //! None of the readers is a parser. If a reading is uncertain, the answer is the safe one: a change of the session, a
@@ -26,10 +28,12 @@ mod diesel;
 mod effects;
 mod keyword;
 mod lexer;
+mod masked;
 mod rows;
 mod select_shape;
 #[cfg(feature = "postgres")]
 mod setting_names;
+mod summary;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -38,10 +42,12 @@ pub(crate) use self::diesel::{is_diesel_savepoint, sql_of, without_bind_values};
 pub(crate) use bind_variables::count_bind_variables;
 pub(crate) use dialect::Dialect;
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_plain_select};
+pub(crate) use masked::masked;
 #[cfg(feature = "sqlite")]
 pub(crate) use rows::only_reads;
 pub(crate) use rows::{may_return_rows, may_write};
 pub(crate) use select_shape::{SelectShape, select_shape};
 #[cfg(feature = "postgres")]
 pub(crate) use setting_names::setting_names;
+pub(crate) use summary::{Summary, summary};
 pub(crate) use tables::{NamedTable, Names, first_quoted_name, tables};

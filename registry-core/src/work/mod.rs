@@ -138,6 +138,7 @@ mod rollback;
 mod run;
 mod savepoint;
 mod scope;
+mod scope_records;
 mod scopes;
 mod session_factory;
 mod sessions_for;

@@ -10,6 +10,7 @@ use super::current_work::CurrentWork;
 use super::deadlock::DeadlockDetector;
 use super::error::WorkError;
 use super::outcome::Committed;
+use super::scope_records::ScopeRecords;
 use super::session_factory::SessionFactory;
 use super::unit_of_work::{CallSite, UnitOfWork};
 use super::work_lock::{WorkGuard, WorkLock};
@@ -19,8 +20,9 @@ use crate::engine::WriterId;
 use crate::error::Error;
 #[cfg(feature = "axum")]
 use crate::registry::Acquire;
-use crate::registry::{Registry, ScopeWrites, Tenant};
+use crate::registry::{Registry, Tenant};
 use crate::settings::WorkOptions;
+use crate::telemetry::{RecordOptions, RecordedQueries};
 use crate::token::Token;
 
 tokio::task_local! {
@@ -75,8 +77,7 @@ struct Shared {
     lock: Arc<WorkLock>,
     /// Identifies the units of work of the scope where writers take turns.
     writer: WriterId,
-    /// What was written for this scope, for its reads from replicas.
-    writes: Arc<ScopeWrites>,
+    records: ScopeRecords,
     /// The call site that made the scope.
     made_at: CallSite,
 }
@@ -84,9 +85,9 @@ struct Shared {
 impl Scope {
     pub(super) fn new(sessions: SessionFactory, options: WorkOptions, made_at: CallSite) -> Self {
         let lock = Arc::new(WorkLock::new(sessions.registry().default_acquire_timeout()));
-        let writes = ScopeWrites::new(sessions.registry().clone());
+        let records = ScopeRecords::new(sessions.registry());
         let writer = WriterId::new();
-        Self(Arc::new(Shared { sessions, options, lock, writer, writes, made_at }))
+        Self(Arc::new(Shared { sessions, options, lock, writer, records, made_at }))
     }
 
     /// The scope that the calling task is in: the innermost one, if there are several.
@@ -186,7 +187,7 @@ impl Scope {
         future: F,
         on_enter: impl FnOnce(&DeadlockDetector),
     ) -> F::Output {
-        let future = self.0.writes.enter(CURRENT.scope(self.clone(), future));
+        let future = self.0.records.enter(CURRENT.scope(self.clone(), future));
         // A scope that is entered inside of another scope shares its detector: the outer future progresses or is stuck
         // as a whole.
         let outer = poll_fn(|cx| Poll::Ready(DeadlockDetector::current_for(cx.waker())));
@@ -231,7 +232,7 @@ impl Scope {
 
     /// The unit of work. `at` is the call site of the request, or `None` for an argument of an axum handler.
     pub(crate) async fn work_at(&self, at: Option<CallSite>) -> Result<CurrentWork, WorkError> {
-        let Shared { sessions, options, lock, writer, writes, made_at } = &*self.0;
+        let Shared { sessions, options, lock, writer, records, made_at } = &*self.0;
         let mut guard = self.lock(at).await?;
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
@@ -240,7 +241,7 @@ impl Scope {
                 made_at,
                 lock.acquiring_flag().clone(),
                 *writer,
-                Arc::clone(writes),
+                records.clone(),
             ));
         }
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
@@ -296,13 +297,63 @@ impl Scope {
     /// ```
     pub async fn token(&self) -> Token {
         let limit = self.0.sessions.registry().default_acquire_timeout();
-        self.0.writes.placed_token(limit).await
+        self.0.records.writes.placed_token(limit).await
     }
 
     /// What was written for this scope.
     #[cfg(feature = "axum")]
-    pub(crate) fn writes(&self) -> &ScopeWrites {
-        &self.0.writes
+    pub(crate) fn writes(&self) -> &crate::registry::ScopeWrites {
+        &self.0.records.writes
+    }
+
+    /// The queries that were run in this scope, from the oldest to the newest: by the tasks that are in it, on sessions that were
+    /// acquired in it, and in its units of work. A query in a scope inside of this one is a query of both.
+    ///
+    /// Scopes record in debug builds, unless [`RegistryBuilder::record_queries`](crate::RegistryBuilder::record_queries)
+    /// says otherwise; in release builds only if that or [`record_queries`](Self::record_queries) asks for it. `BEGIN`,
+    /// `COMMIT`, `ROLLBACK` and savepoints are not recorded. A query is recorded when it has ended, and a stream of rows
+    /// when it was read to its end or dropped. [`assert_queries!`](crate::assert_queries) checks the number.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, Scope, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let builder = Registry::builder().record_queries(true);
+    /// # let registry = builder.bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// registry
+    ///     .try_scope(async {
+    ///         events::table.load::<i32>(&registry).await?;
+    ///         let queries = Scope::current()?.queries();
+    ///         assert_eq!(queries[0].statement.as_ref(), "SELECT `events`.`id` FROM `events`");
+    ///         assert_eq!((queries.len(), queries[0].rows), (1, Some(0)));
+    ///         Ok::<_, Error>(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn queries(&self) -> RecordedQueries {
+        self.0.records.telemetry.queries()
+    }
+
+    /// Records the queries of this scope from now on, with these options, or with `false` none of them.
+    ///
+    /// ```
+    /// # use registry_core::Registry;
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let scope = registry.new_scope();
+    /// scope.record_queries(true);
+    /// assert!(scope.queries().is_recording());
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    pub fn record_queries(&self, options: impl Into<RecordOptions>) {
+        self.0.records.telemetry.set_options(options.into());
     }
 
     /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a

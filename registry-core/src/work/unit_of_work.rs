@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::WorkError;
 use super::participant::{BindParticipant, Verification};
 use super::participants::{Participants, verify_open};
+use super::scope_records::ScopeRecords;
 use super::session_factory::SessionFactory;
 use crate::backend::Pipelines;
 use crate::bind::{Bind, Bound};
 use crate::engine::{WriteRequest, WriterId};
-use crate::registry::ScopeWrites;
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
 
@@ -65,8 +65,8 @@ pub struct UnitOfWork {
     /// The call site that made the scope of this unit of work. `None` outside of a scope.
     scope_made_at: Option<CallSite>,
     acquiring: AcquiringFlag,
-    /// What the scope of this unit of work has written.
-    scope_writes: Option<Arc<ScopeWrites>>,
+    /// What is kept of the statements of the scope of this unit of work.
+    scope_records: Option<ScopeRecords>,
     pub(super) state: WorkState,
     /// Identifies this unit of work where writers take turns.
     pub(super) writer: WriterId,
@@ -99,7 +99,7 @@ impl UnitOfWork {
             begun_at,
             scope_made_at: None,
             acquiring: AcquiringFlag::default(),
-            scope_writes: None,
+            scope_records: None,
             participants: Participants::default(),
             state: WorkState::Open { savepoints: 0 },
             writer: WriterId::new(),
@@ -108,18 +108,18 @@ impl UnitOfWork {
     }
 
     /// Makes this the unit of work of a scope. `made_at` is the call site that made the scope; the scope reads
-    /// `acquiring`, identifies its units of work by `writer`, and learns of `writes`.
+    /// `acquiring`, identifies its units of work by `writer`, and keeps `records`.
     pub(super) fn in_scope(
         mut self,
         made_at: CallSite,
         acquiring: AcquiringFlag,
         writer: WriterId,
-        writes: Arc<ScopeWrites>,
+        records: ScopeRecords,
     ) -> Self {
         self.writer = writer;
         self.scope_made_at = Some(made_at);
         self.acquiring = acquiring;
-        self.scope_writes = Some(writes);
+        self.scope_records = Some(records);
         self
     }
 
@@ -286,8 +286,8 @@ impl UnitOfWork {
             may_write.then_some(WriteRequest { unit: Some(self.writer), place: self.begun_at });
         let acquire = self.sessions.session::<B>().for_write(write);
         // The task that calls may be in another scope, or in none.
-        let session = match &self.scope_writes {
-            Some(writes) => writes.enter(acquire).await?,
+        let session = match &self.scope_records {
+            Some(records) => records.enter(acquire).await?,
             None => acquire.await?,
         };
         drop(acquiring);

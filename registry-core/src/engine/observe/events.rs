@@ -1,7 +1,5 @@
 //! The `tracing` events that do not belong to one connection: engines, queries, warnings.
 
-use std::time::Duration;
-
 use super::meters;
 use super::stats::TARGET;
 use crate::settings::{BindKey, EngineSettings};
@@ -77,15 +75,4 @@ pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_
         "a query is run on the registry by a task that has a unit of work, and is no part of it: it is \
          committed by itself (said once for this place)"
     );
-}
-
-/// Reports a query that took `elapsed`. `sql` has no bind values in it.
-pub(in crate::engine) fn slow_query(
-    bind: BindKey,
-    tenant: Option<&str>,
-    sql: &str,
-    elapsed: Duration,
-) {
-    let elapsed = elapsed.as_secs_f64();
-    tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
 }

@@ -2,29 +2,27 @@
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Instant, SystemTime};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::result::Error;
 
-use super::events::slow_query;
 use super::start_times::StartTimes;
 use super::statement_errors::BackendRules;
 use super::watch::ConnectionWatch;
 use crate::backend::observed::TransactionDoubts;
-use crate::settings::BindKey;
+use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Effects, TransactionEffect, is_plain_select};
+use crate::telemetry::{FinishedQuery, Statement, error_kind, is_attributed, is_wanted};
 
-/// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], logs slow queries, and passes
-/// every event on to the program's default instrumentation, if there is one.
+/// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], tells those that are queries of
+/// their own, and passes every event on to the program's default instrumentation, if there is one.
 pub(in crate::engine) struct WatchInstrumentation {
     watch: Arc<ConnectionWatch>,
-    key: BindKey,
-    /// The duration from which on a query is logged as slow.
-    slow: Option<Duration>,
+    settings: Arc<EngineSettings>,
     rules: BackendRules,
     effects_cache: EffectsCache,
-    /// When the statements under way began, if slow queries are logged.
+    /// When the statements under way began, of those that are told as queries of their own.
     started: StartTimes,
     /// Whether statements have overlapped since the last time that none was under way. Their ends are then reported in the
     /// order in which the program asks for them, and not in the order in which the server has run them.
@@ -35,15 +33,13 @@ pub(in crate::engine) struct WatchInstrumentation {
 impl WatchInstrumentation {
     pub(in crate::engine) fn new(
         watch: Arc<ConnectionWatch>,
-        key: BindKey,
-        slow: Option<Duration>,
+        settings: Arc<EngineSettings>,
         rules: BackendRules,
     ) -> Self {
         let next = get_default_instrumentation();
         Self {
             watch,
-            key,
-            slow,
+            settings,
             rules,
             effects_cache: EffectsCache::default(),
             started: StartTimes::default(),
@@ -92,9 +88,17 @@ impl WatchInstrumentation {
                 self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
             }
         }
-        if self.slow.is_some() {
+        if self.is_told() {
             self.started.push(|| sql_of(query, self.rules.dialect));
         }
+    }
+
+    /// Whether the statement that is reported now is told as a query of its own: it is the borrower's, and no part of a query
+    /// that is observed as a whole.
+    fn is_told(&self) -> bool {
+        self.watch.is_lent()
+            && !is_attributed()
+            && is_wanted(&self.settings, self.watch.listeners().as_ref())
     }
 
     /// Counts a write for the scope of the task, if the statement may write.
@@ -128,14 +132,35 @@ impl WatchInstrumentation {
             };
             let _ = write!(ForEachPiece(note), "{query}");
         }
-        if let Some(slow) = self.slow
+        if !is_attributed()
             && let Some(started) = self.started.pop(|| sql_of(query, self.rules.dialect))
-            && started.elapsed() >= slow
         {
-            let tenant = self.watch.tenant();
-            let sql = sql_of(query, self.rules.dialect);
-            slow_query(self.key, tenant.as_deref(), &sql, started.elapsed());
+            self.tell(query, started, error);
         }
+    }
+
+    /// Tells a statement that was not run with this crate's methods: the place and the rows are not known.
+    fn tell(&self, query: &dyn fmt::Display, started: Instant, error: Option<&Error>) {
+        let shown = query.to_string();
+        let sql = sql::without_bind_values(self.rules.dialect, &shown);
+        let wants_values = cfg!(debug_assertions) && self.settings.options.log_values;
+        let listeners = self.watch.listeners();
+        let elapsed = started.elapsed();
+        FinishedQuery {
+            settings: &self.settings,
+            listeners: listeners.as_ref(),
+            tenant: self.watch.tenant(),
+            sql,
+            values: wants_values
+                .then(|| Statement::with_values(sql.to_owned(), &shown).values)
+                .flatten(),
+            place: None,
+            started: SystemTime::now() - elapsed,
+            elapsed,
+            rows: None,
+            error: error.map(error_kind),
+        }
+        .tell();
     }
 }
 

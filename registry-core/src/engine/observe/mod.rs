@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`caller`] | the number of the calling task |
 //! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): the observed state of one connection |
-//! | [`start_times`] | when the statements under way began, for slow queries |
+//! | [`start_times`] | when the statements under way began that are told as queries of their own |
 //! | [`statement_errors`] | the record of the errors of a connection's statements |
 //! | [`error_consequences`] | the consequences of these errors for the connection and for other connections |
 //! | [`instrumentation`] | Diesel's events of a connection, which are passed to its watch |

@@ -21,6 +21,7 @@ use super::statement_errors::StatementErrors;
 use super::write_account::{AccountOfCheckout, WriteAccount};
 use crate::backend::observed::{Observed, SessionEffects};
 use crate::backend::position::Position;
+use crate::telemetry::Listeners;
 
 /// The observed state of one connection, shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
@@ -56,6 +57,10 @@ pub(in crate::engine) struct ConnectionWatch {
     purpose: AtomicU8,
     /// The tenant of the checkout.
     tenant: Mutex<Option<Arc<str>>>,
+    /// Who listens to the queries of the checkout, beside the scopes of the task that runs them.
+    listeners: Mutex<Option<Listeners>>,
+    /// Whether somebody does. Read for each statement, without the lock.
+    has_listeners: AtomicBool,
     _close_notice: CloseNotice,
 }
 
@@ -102,6 +107,9 @@ impl ConnectionWatch {
         self.is_in_tracked_transaction.store(false, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
         self.set_tenant(None);
+        if self.has_listeners.swap(false, Ordering::Relaxed) {
+            *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.writes.close();
     }
 
@@ -237,6 +245,25 @@ impl ConnectionWatch {
 
     pub(in crate::engine) fn tenant(&self) -> Option<Arc<str>> {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the queries of the checkout to these from now on.
+    pub(in crate::engine) fn set_listeners(&self, listeners: Listeners) {
+        *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
+        self.has_listeners.store(true, Ordering::Relaxed);
+    }
+
+    /// Who listens to the queries of the checkout.
+    pub(in crate::engine) fn listeners(&self) -> Option<Listeners> {
+        if !self.has_listeners.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the connection is checked out, so that its statements are the borrower's.
+    pub(super) fn is_lent(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) != NO_HOLDER
     }
 
     /// Records that rows of the last statement were left unread.

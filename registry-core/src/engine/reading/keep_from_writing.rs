@@ -11,6 +11,7 @@ use super::super::observe::read_transaction::{ReadPlace, ReadTransaction};
 use super::super::typed::TypedEngine;
 use super::acquire::Read;
 use crate::backend::{Backend, ConnectError};
+use crate::telemetry::own;
 
 impl<C: Backend> Read<'_, C> {
     /// Whether the connections of the engine may write, unless they are kept from it.
@@ -63,7 +64,7 @@ impl<C: Backend> Read<'_, C> {
                 None => checkout.connection_mut().enter_work(true).await.map(drop),
             }
         };
-        let refused = timeout(limit, refusing).await;
+        let refused = timeout(limit, own(refusing)).await;
         checkout.restore_session_effects(effects);
         let error = match refused {
             Ok(Ok(())) => {

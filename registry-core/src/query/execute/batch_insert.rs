@@ -14,6 +14,7 @@ use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::{ErasedQuery, RetryRule};
 use crate::sql;
+use crate::telemetry::Statement;
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ where
 }
 
 impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
+    fn statement(&self, with_values: bool) -> Statement {
+        self.first().map(|row| row.statement(with_values)).unwrap_or_default()
+    }
+
     fn check(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.check_query(row))
     }

@@ -10,6 +10,7 @@ use crate::query::batched::{Batched, InsertBatched};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::RetryRule;
+use crate::telemetry::Statement;
 
 /// Each part is sent in the way `How`.
 #[derive(Debug)]
@@ -66,6 +67,10 @@ where
     C: ExclusiveConnection,
     Part: Command<C>,
 {
+    fn statement(&self, with_values: bool) -> Statement {
+        self.0.first().map(|part| part.statement(with_values)).unwrap_or_default()
+    }
+
     fn check(&self, check: Check) -> QueryResult<()> {
         self.0.iter().try_for_each(|part| part.check(check))
     }

@@ -17,6 +17,7 @@ use crate::registry::handle::Registry;
 use crate::registry::reader::count_writes_for_scopes;
 use crate::registry::route::Route;
 use crate::session::Session;
+use crate::telemetry::Listeners;
 
 /// The future of a [`Session`], which [`Registry::session_for`](crate::Registry::session_for) and its siblings return.
 ///
@@ -138,6 +139,9 @@ impl<'r, B: Bind> Acquire<'r, B> {
 
     fn session(&mut self, checkout: Checkout<B::Connection>) -> Session<B> {
         count_writes_for_scopes::<B>(self.registry, &checkout, self.tenant.as_ref());
+        if let Some(listeners) = Listeners::current(self.registry.telemetry()) {
+            checkout.set_listeners(listeners);
+        }
         if let Some(tenant) = self.tenant.take() {
             checkout.set_tenant(tenant);
         }

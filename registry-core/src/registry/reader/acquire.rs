@@ -18,6 +18,7 @@ use crate::engine::{AcquireError, AnyEngine, Checkout, ReadAttempt, ReadStart, T
 use crate::registry::handle::Registry;
 use crate::registry::route::{FoundEngine, Route};
 use crate::session::{ReadSession, Session};
+use crate::telemetry::Listeners;
 
 /// The future of a [`ReadSession`], which [`Reader::session_for`](super::Reader::session_for) and
 /// [`Reader::session`](super::Reader::session) return.
@@ -123,6 +124,9 @@ impl<'r, B: Bind> AcquireRead<'r, B> {
     }
 
     fn session(&mut self, checkout: Checkout<B::Connection>) -> ReadSession<B> {
+        if let Some(listeners) = Listeners::current(self.reader.registry().telemetry()) {
+            checkout.set_listeners(listeners);
+        }
         if let Some(tenant) = self.tenant.take() {
             checkout.set_tenant(tenant);
         }

@@ -114,6 +114,21 @@ macro_rules! for_each_option {
             log_slow_queries: Option<Duration> = None,
             set(value: impl Into<Option<Duration>>) value.into();
 
+            /// Whether each query is an event at the level info, as SQLAlchemy's `echo` has it. `false` by default: queries are
+            /// events at the level debug.
+            ///
+            /// The target of the events is `registry::query`. They have no values in them, see `log_values`.
+            echo: bool = false,
+            set(value: bool) value;
+
+            /// Whether the events of queries have the values that are bound to the statements, in `values`. `false` by
+            /// default.
+            ///
+            /// In debug builds only: in others it is an error when the registry is built, as values in a log are mostly
+            /// somebody's secret.
+            log_values: bool = false,
+            set(value: bool) value;
+
             /// A PEM file of the only authorities whose certificates are trusted, as the URL's `sslrootcert` (PostgreSQL)
             /// or `ssl-ca` (MySQL, MariaDB). `None` by default.
             ///

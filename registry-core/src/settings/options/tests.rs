@@ -24,6 +24,8 @@ fn defaults_are_those_that_the_documentation_promises() {
             "read_only": false,
             "tenant_setting": null,
             "log_slow_queries": null,
+            "echo": false,
+            "log_values": false,
             "sslrootcert": null,
             "sslrootcert_pem": null,
             "sslcert": null,

@@ -37,6 +37,9 @@ pub(in crate::settings) fn check(layer: &OptionLayer, problems: &mut Vec<Problem
             &format!("an engine has at most {MOST_CONNECTIONS} connections"),
         );
     }
+    if options.log_values == Some(true) && !cfg!(debug_assertions) {
+        problem("log_values", "values are logged in debug builds only, and this is none");
+    }
     let zero = Some(Duration::ZERO);
     for (name, value) in [
         ("acquire_timeout", options.acquire_timeout),

@@ -9,6 +9,7 @@ use crate::backend::driver::Driver;
 use crate::bind::Bind;
 use crate::session::Session;
 use crate::settings::WorkOptions;
+use crate::telemetry::own;
 use crate::work::error::WorkError;
 
 impl<B: Bind> BindParticipant<B> {
@@ -44,12 +45,12 @@ impl<B: Bind> BindParticipant<B> {
         let begun = async {
             let mut has_entered_work = false;
             if base_depth == 0 {
-                has_entered_work = B::Connection::enter_work(connection, read_only).await?;
+                has_entered_work = own(B::Connection::enter_work(connection, read_only)).await?;
                 B::Connection::begin(connection, &sql).await?;
             } else {
                 TransactionManagerOf::<B>::begin_transaction(connection).await?;
                 if let Some(set_tenant) = &set_tenant {
-                    connection.batch_execute(set_tenant).await?;
+                    own(connection.batch_execute(set_tenant)).await?;
                 }
             }
             for _ in 0..savepoints {

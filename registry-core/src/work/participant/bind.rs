@@ -21,6 +21,7 @@ use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
 use crate::settings::BindKey;
+use crate::telemetry::own;
 use crate::token::Token;
 use crate::work::error::WorkError;
 
@@ -113,7 +114,7 @@ impl<B: Bind> BindParticipant<B> {
             return;
         }
         let effects = self.session.checkout().session_effects();
-        match B::Connection::leave_work(&mut *self.session).await {
+        match own(B::Connection::leave_work(&mut *self.session)).await {
             Ok(()) => self.session.checkout().restore_session_effects(effects),
             Err(_) => self.session.checkout_mut().discard(),
         }
@@ -206,7 +207,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             let probe = B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.base_depth == 0);
             let is_probed = is_one_of_several || self.session.checkout().may_be_aborted();
             if let Some(probe) = probe.filter(|_| is_probed)
-                && let Err(error) = self.session.batch_execute(probe).await
+                && let Err(error) = own(self.session.batch_execute(probe)).await
             {
                 return Err(self.refusal(error).await);
             }

@@ -1,0 +1,130 @@
+//! The event and the span of a query.
+
+use tracing::{Level, Span};
+
+use super::finished::FinishedQuery;
+use super::query::RecordedQuery;
+use super::recorder::Repeated;
+use crate::settings::{BackendKind, EngineSettings};
+use crate::sql::Summary;
+
+/// Whether somebody listens to the event of a query on an engine with these settings.
+pub(super) fn is_enabled(settings: &EngineSettings) -> bool {
+    if settings.options.echo {
+        tracing::event_enabled!(target: "registry::query", Level::INFO)
+    } else {
+        tracing::event_enabled!(target: "registry::query", Level::DEBUG)
+    }
+}
+
+/// The name of a database system in OpenTelemetry's semantic conventions. MariaDB is told from MySQL by its server alone, so
+/// both are `mysql`.
+fn system_name(backend: BackendKind) -> &'static str {
+    match backend {
+        BackendKind::Postgres => "postgresql",
+        BackendKind::Mysql => "mysql",
+        BackendKind::Sqlite => "sqlite",
+    }
+}
+
+/// Emits the event of a query.
+pub(super) fn emit(finished: &FinishedQuery<'_>, query: &RecordedQuery) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::event!(
+                target: "registry::query",
+                Level::$level,
+                bind = %query.bind,
+                tenant = query.tenant.as_deref(),
+                role = %query.role,
+                elapsed = query.elapsed.as_secs_f64(),
+                rows = query.rows,
+                place = query.place.map(tracing::field::display),
+                db.system.name = system_name(finished.settings.url.backend()),
+                db.namespace = finished.settings.url.database_name(),
+                db.collection.name = query.table.as_deref(),
+                db.operation.name = query.operation.as_deref(),
+                db.query.summary = summary_text(query.operation.as_deref(), query.table.as_deref()),
+                db.query.text = &*query.statement,
+                "error.type" = query.error,
+                values = finished.values.as_deref(),
+                "query"
+            )
+        };
+    }
+    if finished.settings.options.echo { event!(INFO) } else { event!(DEBUG) }
+}
+
+/// What a query does, and to which table, in a few words: `SELECT events`.
+fn summary_text(operation: Option<&str>, table: Option<&str>) -> Option<String> {
+    let operation = operation?;
+    Some(table.map_or_else(|| operation.to_owned(), |table| format!("{operation} {table}")))
+}
+
+/// Whether somebody listens to the span of a query.
+pub(super) fn is_span_enabled() -> bool {
+    tracing::enabled!(target: "registry::span", Level::DEBUG)
+}
+
+/// The span around a query, for traces. Its name is constant, and `otel.name` says what the query does.
+pub(super) fn span(settings: &EngineSettings, tenant: Option<&str>, read: &Summary) -> Span {
+    let (operation, table) = (read.operation.as_deref(), read.table.as_deref());
+    let summary = summary_text(operation, table);
+    tracing::debug_span!(
+        target: "registry::span",
+        "query",
+        otel.name = summary.as_deref().unwrap_or("query"),
+        otel.kind = "client",
+        otel.status_code = tracing::field::Empty,
+        bind = %settings.key,
+        tenant,
+        role = %settings.role,
+        rows = tracing::field::Empty,
+        db.system.name = system_name(settings.url.backend()),
+        db.namespace = settings.url.database_name(),
+        db.collection.name = table,
+        db.operation.name = operation,
+        db.query.summary = summary.as_deref(),
+        db.query.text = tracing::field::Empty,
+        "error.type" = tracing::field::Empty,
+    )
+}
+
+/// Records in the span of a query how it has ended.
+pub(super) fn end_span(span: &Span, query: &RecordedQuery) {
+    span.record("db.query.text", &*query.statement);
+    if let Some(rows) = query.rows {
+        span.record("rows", rows);
+    }
+    if let Some(error) = query.error {
+        span.record("error.type", error);
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Warns of a query that is run many times in a scope from one place.
+pub(super) fn warn_repeated(query: &RecordedQuery, repeated: &Repeated) {
+    tracing::warn!(
+        target: "registry",
+        bind = %query.bind,
+        tenant = query.tenant.as_deref(),
+        place = %repeated.place,
+        runs = repeated.runs,
+        sql = &*query.statement,
+        "a query is run many times in a scope from one place: one query for all the rows may do (said once for each scope \
+         and place)"
+    );
+}
+
+/// Warns of a query that took long.
+pub(super) fn warn_slow(query: &RecordedQuery) {
+    tracing::warn!(
+        target: "registry",
+        bind = %query.bind,
+        tenant = query.tenant.as_deref(),
+        elapsed = query.elapsed.as_secs_f64(),
+        sql = &*query.statement,
+        place = query.place.map(tracing::field::display),
+        "slow query"
+    );
+}

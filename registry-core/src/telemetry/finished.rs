@@ -1,0 +1,116 @@
+//! A query that has ended: to whom it is told.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tracing::Span;
+
+use super::event;
+use super::listeners::{Listeners, is_task_recording};
+use super::query::RecordedQuery;
+use crate::settings::EngineSettings;
+use crate::sql::{self, Dialect, Summary};
+
+/// The text of a statement, as it is sent.
+#[derive(Debug, Default)]
+pub struct Statement {
+    pub(crate) sql: String,
+    /// Its bind values, if the program has asked for them in a debug build.
+    pub(crate) values: Option<String>,
+}
+
+impl Statement {
+    /// `shown` is what Diesel's `debug_query` shows of the statement: its text, and then its values.
+    pub(crate) fn with_values(sql: String, shown: &str) -> Self {
+        let values = shown.get(sql.len()..).unwrap_or_default().trim_start_matches(" -- binds: ");
+        Self { values: Some(values.to_owned()), sql }
+    }
+}
+
+/// Of a longer statement the beginning is told, in bytes.
+const LONGEST_TOLD: usize = 4096;
+
+/// A query that has ended.
+pub(crate) struct FinishedQuery<'q> {
+    pub(crate) settings: &'q EngineSettings,
+    pub(crate) listeners: Option<&'q Listeners>,
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) sql: &'q str,
+    pub(crate) values: Option<String>,
+    pub(crate) place: Option<&'static Location<'static>>,
+    pub(crate) started: SystemTime,
+    pub(crate) elapsed: Duration,
+    pub(crate) rows: Option<u64>,
+    pub(crate) error: Option<&'static str>,
+}
+
+/// Whether anybody wants to know of the queries on an engine with these settings.
+pub(crate) fn is_wanted(settings: &EngineSettings, listeners: Option<&Listeners>) -> bool {
+    cfg!(feature = "metrics")
+        || settings.options.log_slow_queries.is_some()
+        || event::is_enabled(settings)
+        || event::is_span_enabled()
+        || listeners.map_or_else(is_task_recording, Listeners::is_recording)
+}
+
+impl FinishedQuery<'_> {
+    /// Tells the query to all who listen.
+    pub(crate) fn tell(&self) {
+        let summary = sql::summary(Dialect::of(self.settings.url.backend()), self.sql);
+        self.tell_as(summary, None);
+    }
+
+    /// As [`tell`](Self::tell), for a query that was read before, and has a span.
+    pub(super) fn tell_as(&self, summary: Summary, span: Option<&Span>) {
+        let is_enabled = event::is_enabled(self.settings);
+        let slow = self.settings.options.log_slow_queries;
+        let is_slow = slow.is_some_and(|limit| self.elapsed >= limit);
+        let is_control = summary.is_transaction_control();
+        let nobody = Listeners::default();
+        let listeners = self.listeners.unwrap_or(&nobody);
+        let is_recorded = !is_control && listeners.is_recording();
+        if !is_enabled && !is_slow && !is_recorded && span.is_none() {
+            return;
+        }
+        let query = self.recorded(summary);
+        if let Some(span) = span {
+            event::end_span(span, &query);
+        }
+        if is_enabled {
+            event::emit(self, &query);
+        }
+        if is_slow {
+            event::warn_slow(&query);
+        }
+        if is_recorded {
+            listeners.record(&query);
+        }
+    }
+
+    fn recorded(&self, summary: Summary) -> RecordedQuery {
+        let dialect = Dialect::of(self.settings.url.backend());
+        RecordedQuery {
+            statement: cut(sql::masked(dialect, self.sql)).into(),
+            bind: self.settings.key,
+            tenant: self.tenant.clone(),
+            role: self.settings.role,
+            operation: summary.operation.map(Into::into),
+            table: summary.table.map(Into::into),
+            started: self.started,
+            elapsed: self.elapsed,
+            place: self.place,
+            rows: self.rows,
+            error: self.error,
+        }
+    }
+}
+
+fn cut(mut statement: String) -> String {
+    if statement.len() > LONGEST_TOLD {
+        let end = (0..=LONGEST_TOLD).rev().find(|end| statement.is_char_boundary(*end));
+        statement.truncate(end.unwrap_or_default());
+        statement.push('…');
+    }
+    statement
+}

@@ -1,0 +1,153 @@
+//! A query while it runs.
+
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use diesel::result::Error;
+use tracing::Span;
+
+use super::attribution::attributed;
+use super::error_kind::error_kind;
+use super::event;
+use super::finished::{FinishedQuery, Statement, is_wanted};
+use super::listeners::Listeners;
+use crate::settings::EngineSettings;
+use crate::sql::{self, Dialect, Summary};
+
+/// A query that is run with [`RunQueryDsl`](crate::RunQueryDsl), from the moment that it is sent.
+///
+/// It holds nothing if nobody listens. If it is dropped before its end was told, the query was cancelled.
+pub(crate) struct ObservedQuery(Option<Box<Observed>>);
+
+struct Observed {
+    settings: Arc<EngineSettings>,
+    listeners: Option<Listeners>,
+    tenant: Option<Arc<str>>,
+    statement: Statement,
+    summary: Summary,
+    place: &'static Location<'static>,
+    span: Option<Span>,
+    started: SystemTime,
+    at: Instant,
+    rows: Option<u64>,
+    /// The error of the last try. A query that is never ended was cancelled.
+    error: Option<&'static str>,
+}
+
+/// The connection that a query is run on, in the terms of those who listen.
+pub(crate) struct QuerySubject<'c> {
+    pub(crate) settings: &'c Arc<EngineSettings>,
+    pub(crate) listeners: Option<Listeners>,
+    pub(crate) tenant: Option<Arc<str>>,
+}
+
+impl QuerySubject<'_> {
+    /// Whether the bind values are to be told: in debug builds, if the settings say so.
+    fn wants_values(&self) -> bool {
+        cfg!(debug_assertions) && self.settings.options.log_values
+    }
+}
+
+impl ObservedQuery {
+    /// A query that is about to be sent. `statement` is asked for its text, with its values if the argument is true, only if
+    /// somebody listens. `subject` is `None` on a connection without an engine.
+    pub(crate) fn begin(
+        subject: Option<QuerySubject<'_>>,
+        place: &'static Location<'static>,
+        statement: impl FnOnce(bool) -> Statement,
+    ) -> Self {
+        let wanting = subject.filter(|on| is_wanted(on.settings, on.listeners.as_ref()));
+        let Some(subject) = wanting else { return Self(None) };
+        let statement = statement(subject.wants_values());
+        let QuerySubject { settings, listeners, tenant } = subject;
+        let summary = sql::summary(Dialect::of(settings.url.backend()), &statement.sql);
+        let span =
+            event::is_span_enabled().then(|| event::span(settings, tenant.as_deref(), &summary));
+        Self(Some(Box::new(Observed {
+            settings: Arc::clone(settings),
+            listeners,
+            tenant,
+            statement,
+            summary,
+            place,
+            span,
+            started: SystemTime::now(),
+            at: Instant::now(),
+            rows: None,
+            error: None,
+        })))
+    }
+
+    /// Runs `future`, which sends the query or reads its rows.
+    pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
+        match &self.0 {
+            None => future.await,
+            Some(observed) => attributed(observed.span.as_ref(), future).await,
+        }
+    }
+
+    /// A try has failed.
+    pub(crate) fn note_error(&mut self, error: &Error) {
+        if let Some(observed) = &mut self.0 {
+            observed.error = match error {
+                // The query has succeeded, and has no row.
+                Error::NotFound => None,
+                error => Some(error_kind(error)),
+            };
+            observed.rows = matches!(error, Error::NotFound).then_some(0);
+        }
+    }
+
+    /// Another row has arrived.
+    pub(crate) fn note_row(&mut self) {
+        if let Some(observed) = &mut self.0 {
+            observed.rows = Some(observed.rows.unwrap_or_default() + 1);
+        }
+    }
+
+    /// The query has succeeded, with that many rows.
+    pub(crate) fn end_with(&mut self, rows: usize) {
+        if let Some(observed) = &mut self.0 {
+            observed.error = None;
+            observed.rows = Some(rows as u64);
+        }
+        self.end();
+    }
+
+    /// The query has ended as it was noted before.
+    pub(crate) fn end(&mut self) {
+        if let Some(observed) = self.0.take() {
+            observed.tell();
+        }
+    }
+}
+
+impl Drop for ObservedQuery {
+    fn drop(&mut self) {
+        if let Some(observed) = &mut self.0 {
+            observed.error.get_or_insert("cancelled");
+        }
+        self.end();
+    }
+}
+
+impl Observed {
+    fn tell(self) {
+        let Self { settings, listeners, tenant, statement, summary, place, span, .. } = self;
+        let finished = FinishedQuery {
+            settings: &settings,
+            listeners: listeners.as_ref(),
+            tenant,
+            sql: &statement.sql,
+            values: statement.values,
+            place: Some(place),
+            started: self.started,
+            elapsed: self.at.elapsed(),
+            rows: self.rows,
+            error: self.error,
+        };
+        finished.tell_as(summary, span.as_ref());
+    }
+}
