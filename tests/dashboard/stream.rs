@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use registry_core::{Registry, Sqlite, binds};
+use registry_core::{Registry, binds};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;

@@ -25,6 +25,7 @@ const LOOKS_PER_FRAME: u32 = 4;
 /// two seconds, within which the page says that a database does not answer.
 const PAUSE: Duration = Duration::from_millis(800);
 const ANSWER_WITHIN: Duration = Duration::from_millis(800);
+const _: () = assert!(PAUSE.as_millis() + ANSWER_WITHIN.as_millis() < 2000);
 
 /// What the page knows, and the task that keeps it up to date.
 ///

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use super::observer::Known;
 use crate::registry::{Registry, Status};
 use crate::settings::BindKey;
+use crate::telemetry::RecordedQueries;
 
 pub(super) use page::Page;
 
@@ -40,6 +41,7 @@ pub(super) struct Snapshot<'a> {
     pub(super) status: Status,
     pub(super) keys: &'a [BindKey],
     pub(super) known: &'a Known,
+    pub(super) queries: RecordedQueries,
     pub(super) is_closed: bool,
     pub(super) at: SystemTime,
     pub(super) now: Instant,
@@ -51,6 +53,7 @@ impl<'a> Snapshot<'a> {
             status: registry.status(),
             keys: registry.bind_keys(),
             known,
+            queries: registry.queries(),
             is_closed: registry.is_closed(),
             at: SystemTime::now(),
             now: Instant::now(),
