@@ -66,8 +66,8 @@ async fn stream_ends_when_the_registry_is_closed_and_lets_the_server_end() {
 async fn databases_are_asked_only_while_somebody_looks() {
     let registry = registry();
     let address = serve(page_of(&registry)).await;
-    let asked = || registry.status().engines[0].direct;
-    assert_eq!(asked(), 0);
+    let opened = || registry.status().engines[0].idle;
+    assert_eq!(opened(), 0);
     let before = tasks();
     let mut streams = Vec::new();
     for _ in 0..2 {
@@ -75,7 +75,7 @@ async fn databases_are_asked_only_while_somebody_looks() {
         read_until(&mut stream, "event: at").await;
         streams.push(stream);
     }
-    eventually(|| asked() > 2).await;
+    eventually(|| opened() == 1).await;
     drop(streams);
     // The task of the page, and those of the two connections.
     eventually(|| tasks() <= before).await;

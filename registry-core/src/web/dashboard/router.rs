@@ -38,16 +38,7 @@ pub(super) fn router(registry: Registry, options: DashboardOptions) -> Router {
         observer: Observer::new(registry),
         has_warned: AtomicBool::new(false),
     });
-    let at_slash = Arc::clone(&dashboard);
-    Router::new()
-        .route("/", get(move |request| answer(dashboard, request)))
-        // A router that is nested below `/databases` gets `/databases/` here.
-        .fallback(move |request: Request| async move {
-            match request.uri().path() {
-                "/" | "" if request.method().is_safe() => answer(at_slash, request).await,
-                _ => StatusCode::NOT_FOUND.into_response(),
-            }
-        })
+    Router::new().route("/", get(move |request| answer(dashboard, request)))
 }
 
 async fn answer(dashboard: Arc<Dashboard>, request: Request) -> Response {
@@ -98,7 +89,9 @@ fn refused(refusal: &Refusal) -> Response {
 /// Adds the headers that keep the answer out of caches and frames, and everything foreign out of the page.
 fn with_headers(mut response: Response, nonce: Option<&str>) -> Response {
     let own = |nonce| {
-        format!("; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'")
+        format!(
+            "; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; img-src data:"
+        )
     };
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'{}",

@@ -108,7 +108,11 @@ impl Bind {
             timed_out: text::count(engine.timed_out),
             charts: charts(engine, snapshot),
             reads: engine.reads.as_ref().map(Reads::new),
-            replicas: engine.replicas.iter().map(Replica::new).collect(),
+            replicas: engine
+                .replicas
+                .iter()
+                .map(|replica| Replica::new(replica, snapshot))
+                .collect(),
         }
     }
 }
@@ -132,7 +136,7 @@ impl HealthView {
             }
             Answer::No(failure) => {
                 let text = format!("no answer since {} UTC", text::clock(health.since));
-                Self { class: "bad", text, failure: Some(failure.clone()) }
+                Self { class: "bad", text, failure: Some(snapshot.without_users(failure)) }
             }
         }
     }
@@ -150,7 +154,7 @@ impl Reads {
 }
 
 impl Replica {
-    fn new(replica: &ReplicaStatus) -> Self {
+    fn new(replica: &ReplicaStatus, snapshot: &Snapshot<'_>) -> Self {
         let host = if replica.host.is_empty() { replica.url.place() } else { replica.host.clone() };
         Self {
             host,
@@ -165,7 +169,7 @@ impl Replica {
             reads: text::count(replica.reads),
             usage: Usage::new(replica.in_use, replica.idle, replica.max),
             waiting: replica.waiting,
-            error: replica.last_error.clone(),
+            error: replica.last_error.as_ref().map(|error| snapshot.without_users(error)),
         }
     }
 }

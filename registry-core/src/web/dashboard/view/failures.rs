@@ -73,6 +73,9 @@ impl Failures {
         }
         failures.sort_by_key(|failure| std::cmp::Reverse(failure.at));
         failures.truncate(SHOWN);
+        for failure in &mut failures {
+            failure.message = snapshot.without_users(&failure.message);
+        }
         Self { failures }
     }
 }

@@ -61,6 +61,20 @@ impl<'a> Snapshot<'a> {
     }
 }
 
+impl Snapshot<'_> {
+    /// A message with the places of databases in place of their URLs, which have users.
+    fn without_users(&self, message: &str) -> String {
+        let on_demand = self.status.on_demand.engines.iter().map(|open| &open.engine);
+        let engines = self.status.engines.iter().chain(on_demand);
+        let urls = engines.flat_map(|engine| {
+            engine.replicas.iter().map(|replica| &replica.url).chain([&engine.url])
+        });
+        urls.fold(message.to_owned(), |message, url| {
+            message.replace(&url.to_string(), &url.place())
+        })
+    }
+}
+
 /// The sections of the page at one time, as HTML.
 #[derive(Debug, Default)]
 pub(super) struct Frame {

@@ -36,7 +36,8 @@ struct OpenEngine {
 impl OnDemand {
     pub(super) fn new(snapshot: &Snapshot<'_>) -> Self {
         let status = &snapshot.status.on_demand;
-        let mut engines: Vec<OpenEngine> = status.engines.iter().map(OpenEngine::new).collect();
+        let mut engines: Vec<OpenEngine> =
+            status.engines.iter().map(|open| OpenEngine::new(open, snapshot)).collect();
         // Not by their last use, as rows that change places cannot be read.
         engines.sort_by(|a, b| (&a.key, &a.tenants, &a.place).cmp(&(&b.key, &b.tenants, &b.place)));
         Self {
@@ -54,7 +55,7 @@ impl OnDemand {
 }
 
 impl OpenEngine {
-    fn new(open: &OnDemandEngine) -> Self {
+    fn new(open: &OnDemandEngine, snapshot: &Snapshot<'_>) -> Self {
         let engine = &open.engine;
         Self {
             key: engine.key.to_string(),
@@ -65,7 +66,7 @@ impl OpenEngine {
             acquired: text::count(engine.direct + engine.waited),
             waited: text::count(engine.waited),
             timed_out: text::count(engine.timed_out),
-            error: engine.last_error.as_ref().map(ToString::to_string),
+            error: engine.last_error.as_ref().map(|error| snapshot.without_users(&error.message)),
         }
     }
 }

@@ -24,18 +24,23 @@ struct Said {
 impl Verification {
     pub(super) fn new(snapshot: &Snapshot<'_>) -> Self {
         let known = &snapshot.known.verification;
-        Self { is_running: known.is_running, last: known.last.as_ref().map(Said::new) }
+        Self {
+            is_running: known.is_running,
+            last: known.last.as_ref().map(|last| Said::new(last, snapshot)),
+        }
     }
 }
 
 impl Said {
-    fn new(verdict: &Verdict) -> Self {
+    fn new(verdict: &Verdict, snapshot: &Snapshot<'_>) -> Self {
+        let texts =
+            |texts: &[String]| texts.iter().map(|text| snapshot.without_users(text)).collect();
         Self {
             timestamp: text::timestamp(verdict.at),
             clock: text::clock(verdict.at),
             took: text::duration(verdict.took),
-            failures: verdict.failures.clone(),
-            warnings: verdict.warnings.clone(),
+            failures: texts(&verdict.failures),
+            warnings: texts(&verdict.warnings),
             counts: verdict.counts,
         }
     }
