@@ -180,6 +180,9 @@ async fn killed_database_is_said_at_once_and_its_return_too() {
          if (document.getElementById('summary').textContent.includes('orders')) told(Date.now()); \
          }).observe(document.getElementById('summary'), { subtree: true, childList: true, characterData: true })); })()",
     );
+    // Under load, when all connections are in use, as well as at rest.
+    let load = Load::on(&registry);
+    browser.until(&format!("Number({}) > 0", figure("orders", "in-use")));
     server.kill9();
     let killed = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis();
     browser.until("document.getElementById('summary').textContent.includes('1 of 2 databases does not answer: orders')");
@@ -191,6 +194,7 @@ async fn killed_database_is_said_at_once_and_its_return_too() {
     );
     browser.until("document.getElementById('errors').textContent.includes('ceased to answer')");
     browser.picture(&picture("outage"));
+    load.stop().await;
     server.start();
     browser
         .until("document.getElementById('summary').textContent.includes('All 2 databases answer')");
@@ -255,7 +259,7 @@ async fn page_fits_every_screen_in_light_and_dark() {
         browser.go(&url(address));
         let points =
             "document.querySelector('#bind-orders .chart polyline')?.getAttribute('points') ?? ''";
-        browser.until(&format!("({points}).split(' ').length > {}", if is_dark { 30 } else { 20 }));
+        browser.until(&format!("({points}).split(' ').length > {}", if is_dark { 20 } else { 12 }));
         assert_eq!(
             browser.eval("matchMedia('(prefers-color-scheme: dark)').matches"),
             json!(is_dark)

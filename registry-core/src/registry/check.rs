@@ -66,13 +66,17 @@ impl Registry {
     /// Asks each database with a connection to spare for an answer within `limit`, all at once.
     ///
     /// A database whose connections are all in use is not asked: the question would be one more caller in the queue,
-    /// and its time-out would be counted as one of the program's.
+    /// and its time-out would be counted as one of the program's. Of such an engine, a connection that could not be opened
+    /// just now tells that the database does not answer.
     pub(crate) async fn check_unless_full(&self, limit: Duration) -> Vec<(BindKey, Answer)> {
         let checks = self.engines().into_iter().map(|engine| async move {
             let key = engine.settings().key;
             let status = engine.status();
             if status.in_use >= status.max || status.waiting > 0 {
-                return (key, Answer::NotAsked);
+                let failed = status
+                    .last_error
+                    .filter(|error| error.at.elapsed().is_ok_and(|elapsed| elapsed < RECENT));
+                return (key, failed.map_or(Answer::NotAsked, |error| Answer::No(error.message)));
             }
             let started = Instant::now();
             let answer = match timeout(limit, engine.check(Some(limit))).await {
@@ -88,6 +92,10 @@ impl Registry {
         join_all(checks).await
     }
 }
+
+/// How long a failure to connect says that a database does not answer.
+#[cfg(feature = "dashboard")]
+const RECENT: Duration = Duration::from_secs(2);
 
 /// Whether a database answered.
 #[cfg(feature = "dashboard")]

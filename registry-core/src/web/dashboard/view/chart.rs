@@ -8,8 +8,9 @@ use super::super::history::{SPAN, Sample};
 const WIDTH: f64 = 180.0;
 const HEIGHT: f64 = 40.0;
 
-/// The longest time between two samples that one line connects. In a longer one, nobody has looked.
-const GAP_SECONDS: f64 = 2.6;
+/// The longest time between two samples that one line connects. In a longer one, nobody has looked. There is a short one
+/// when a browser opens its next stream.
+const GAP_SECONDS: f64 = 5.0;
 
 /// A chart with its title, its figures and its lines.
 pub(super) struct Chart {

@@ -8,7 +8,7 @@ use super::{Snapshot, text};
 use crate::telemetry::RecordedQuery;
 
 /// How many are shown of each kind.
-const SHOWN: usize = 15;
+const SHOWN: usize = 12;
 
 #[derive(Template)]
 #[template(path = "dashboard/queries.html")]
