@@ -80,13 +80,13 @@ impl Load {
 
 async fn step(registry: &Registry, task: u64, round: u64) -> Result<(), registry_core::Error> {
     let slow = (round * 7 + task * 13) % 40;
-    let sleep = format!("SELECT pg_sleep(0.0{slow:02}) AS \"{HOSTILE}\"");
+    let sleep = format!("SELECT pg_sleep(0.0{slow:02}) AS waited");
     sql_query(sleep).bound_to::<Orders>().execute(registry).await?;
     let names = "SELECT name, price FROM products WHERE shelf = 'winter' ORDER BY price LIMIT 20";
     sql_query(names).bound_to::<Catalogue>().execute(registry).await?;
     let shop = registry.tenant(TENANTS[(round % 4) as usize]).expect("a name");
     sql_query("SELECT count(*) FROM sqlite_master").bound_to::<Shops>().execute(&shop).await?;
-    if round % 29 == 0 {
+    if round % 97 == 7 {
         let hostile = format!("SELECT * FROM \"{HOSTILE}\"");
         sql_query(hostile).bound_to::<Catalogue>().execute(registry).await?;
     }
@@ -137,6 +137,13 @@ async fn charts_move_under_load_and_figures_are_those_of_the_status() {
     browser.until(&format!("({line}) !== {}", json!(before)));
     browser.until(&format!("Number({}) > 0", figure("orders", "in-use")));
     browser.until("document.querySelectorAll('#tenants tbody tr').length === 4");
+    // Queries per second, and their latencies; and those that fail, with their place.
+    let now = |chart: u32| {
+        format!("document.querySelector('#bind-orders .chart:nth-of-type({chart}) b').textContent")
+    };
+    browser.until(&format!("Number({}) > 0", now(3)));
+    browser.until(&format!("{}.endsWith('ms')", now(4)));
+    browser.until("document.getElementById('errors').textContent.includes('browser.rs:')");
     load.stop().await;
 
     // At rest: what the page says in the end is what the status says.
@@ -278,6 +285,10 @@ async fn page_fits_every_screen_in_light_and_dark() {
             browser.picture(&picture(&format!("{theme}-{width}-whole")));
         }
         if !is_dark && std::env::var_os("REGISTRY_TEST_OVERWRITE").is_some() {
+            // A minute for the picture, in three waits.
+            for seconds in [25, 40, 55] {
+                browser.until(&format!("({points}).split(' ').length > {seconds}"));
+            }
             browser.screen(1100, 860);
             browser.picture(&workspace().join("docs/guide/dashboard.png"));
         }

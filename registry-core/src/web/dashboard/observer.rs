@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::activity::ActivityReader;
+use super::activity::{Activities, ActivityReader};
 use super::health::HealthBook;
 use super::history::History;
 use super::verification::{Verification, verify};
@@ -47,6 +47,8 @@ pub(super) struct Known {
     pub(super) history: History,
     pub(super) health: HealthBook,
     pub(super) verification: Verification,
+    /// That of the last second.
+    pub(super) activities: Activities,
     asked_at: Option<Instant>,
 }
 
@@ -126,14 +128,16 @@ impl Observer {
     }
 
     /// Ends a second of the charts.
-    fn sample(&self, activity: &mut ActivityReader, elapsed: Duration) {
+    fn sample(&self, reader: &mut ActivityReader, elapsed: Duration) {
         let (status, now) = (self.registry.status(), Instant::now());
+        let snapshot = self.registry.activity();
+        let activities = reader.read(snapshot, self.registry.bind_keys(), elapsed);
         let mut known = self.known();
         for engine in &status.engines {
             known.history.look(engine);
-            let activity = activity.read(&self.registry, engine.key, elapsed);
-            known.history.sample(engine.key, now, activity);
+            known.history.sample(engine.key, now, activities.of_bind(engine.key));
         }
+        known.activities = activities;
     }
 
     fn publish(&self) {
@@ -225,6 +229,7 @@ async fn look_on(observer: &Observer) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut activity = ActivityReader::default();
+    activity.read(observer.registry.activity(), &[], Duration::ZERO);
     let mut sampled_at = Instant::now();
     loop {
         for _ in 1..LOOKS_PER_FRAME {

@@ -195,32 +195,33 @@ fn charts(engine: &EngineStatus, snapshot: &Snapshot<'_>) -> Vec<Chart> {
     let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "–".to_owned());
     vec![
         Chart {
-            title: "Connections in use",
+            title: "In use",
             now: engine.in_use.to_string(),
             note: format!("highest {}", highest(in_use)),
             top: engine.max.to_string(),
             lines: vec![line("first", f64::from(engine.max.max(1)), in_use).as_area()],
         },
         Chart {
-            title: "Callers waiting",
+            title: "Waiting",
             now: engine.waiting.to_string(),
             note: format!("highest {}", highest(waiting)),
             top: text::digits(most_waiting),
             lines: vec![line("alert", most_waiting, waiting).as_area()],
         },
         Chart {
-            title: "Queries per second",
+            title: "Queries/s",
             now: or_dash(last.map(|activity| text::digits(activity.per_second))),
             note: format!("highest {}", text::digits(highest(rate))),
             top: text::digits(highest_rate),
             lines: vec![line("first", highest_rate, rate).as_area()],
         },
         Chart {
-            title: "Latency",
+            title: "Latency, median",
             now: or_dash(last.and_then(|activity| activity.p50).map(text::duration)),
             note: match last.and_then(|activity| activity.p95) {
                 Some(p95) => format!("95 %: {}", text::duration(p95)),
-                None => "no queries in the last second".to_owned(),
+                None if last.is_some() => "no query in the last second".to_owned(),
+                None => "not known yet".to_owned(),
             },
             top: seconds(longest),
             lines: vec![line("second", longest, p95), line("first", longest, p50)],

@@ -25,6 +25,8 @@ struct Failure {
     message: String,
     place: Option<String>,
     is_good: bool,
+    /// Whether the message is a statement.
+    is_statement: bool,
 }
 
 impl Failure {
@@ -39,6 +41,7 @@ impl Failure {
             message,
             place: None,
             is_good: false,
+            is_statement: false,
         }
     }
 }
@@ -70,6 +73,17 @@ impl Failures {
                 let tenant = Some(tenants).filter(|tenants| !tenants.is_empty());
                 failures.push(Failure { tenant, ..failure });
             }
+        }
+        for query in &snapshot.failed {
+            let at = query.started + query.elapsed;
+            let what = query.error.unwrap_or("failed");
+            let statement = query.statement.to_string();
+            failures.push(Failure {
+                tenant: query.tenant.as_ref().map(ToString::to_string),
+                place: query.place.map(ToString::to_string),
+                is_statement: true,
+                ..Failure::new(at, query.bind.to_string(), what, statement)
+            });
         }
         failures.sort_by_key(|failure| std::cmp::Reverse(failure.at));
         failures.truncate(SHOWN);

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use super::observer::Known;
 use crate::registry::{Registry, Status};
 use crate::settings::BindKey;
-use crate::telemetry::RecordedQueries;
+use crate::telemetry::{RecordedQueries, RecordedQuery};
 
 pub(super) use page::Page;
 
@@ -42,6 +42,8 @@ pub(super) struct Snapshot<'a> {
     pub(super) keys: &'a [BindKey],
     pub(super) known: &'a Known,
     pub(super) queries: RecordedQueries,
+    /// The queries that have failed last, since somebody has looked for the first time.
+    pub(super) failed: Vec<RecordedQuery>,
     pub(super) is_closed: bool,
     pub(super) at: SystemTime,
     pub(super) now: Instant,
@@ -54,6 +56,7 @@ impl<'a> Snapshot<'a> {
             keys: registry.bind_keys(),
             known,
             queries: registry.queries(),
+            failed: registry.activity().failures,
             is_closed: registry.is_closed(),
             at: SystemTime::now(),
             now: Instant::now(),

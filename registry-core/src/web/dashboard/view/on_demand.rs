@@ -27,6 +27,8 @@ struct OpenEngine {
     place: String,
     usage: Usage,
     waiting: u32,
+    per_second: String,
+    p95: String,
     acquired: String,
     waited: String,
     timed_out: String,
@@ -57,12 +59,21 @@ impl OnDemand {
 impl OpenEngine {
     fn new(open: &OnDemandEngine, snapshot: &Snapshot<'_>) -> Self {
         let engine = &open.engine;
+        let activities = &snapshot.known.activities;
+        // One engine may serve several tenants. The page then says nothing of each.
+        let activity = match open.tenants.as_slice() {
+            [tenant] => activities.of_tenant(engine.key, tenant),
+            _ => None,
+        };
+        let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "–".to_owned());
         Self {
             key: engine.key.to_string(),
             tenants: open.tenants.join(", "),
             place: engine.url.place(),
             usage: Usage::new(engine.in_use, engine.idle, engine.max),
             waiting: engine.waiting,
+            per_second: or_dash(activity.map(|activity| text::digits(activity.per_second))),
+            p95: or_dash(activity.and_then(|activity| activity.p95).map(text::duration)),
             acquired: text::count(engine.direct + engine.waited),
             waited: text::count(engine.waited),
             timed_out: text::count(engine.timed_out),
