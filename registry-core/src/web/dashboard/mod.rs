@@ -67,7 +67,7 @@ pub use options::DashboardOptions;
 ///
 /// # What it costs
 ///
-/// Nothing while nobody looks. While somebody does, one task takes the [status](crate::Registry::status) four times a
+/// Nothing before somebody looks. From then on, queries are counted. While somebody looks, one task takes the [status](crate::Registry::status) four times a
 /// second, and about once a second asks each database with a connection to spare for an answer, as
 /// [`check`](crate::Registry::check) does: so a bind that was never used connects. [`verify`](crate::Registry::verify)
 /// runs when the page is first looked at, and when its button is pressed, at most every ten seconds. The task ends with

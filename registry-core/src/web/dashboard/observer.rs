@@ -130,7 +130,7 @@ impl Observer {
     /// Ends a second of the charts.
     fn sample(&self, reader: &mut ActivityReader, elapsed: Duration) {
         let (status, now) = (self.registry.status(), Instant::now());
-        let snapshot = self.registry.activity();
+        let snapshot = self.registry.telemetry().activity();
         let activities = reader.read(snapshot, self.registry.bind_keys(), elapsed);
         let mut known = self.known();
         for engine in &status.engines {
@@ -229,7 +229,7 @@ async fn look_on(observer: &Observer) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut activity = ActivityReader::default();
-    activity.read(observer.registry.activity(), &[], Duration::ZERO);
+    activity.read(observer.registry.telemetry().activity(), &[], Duration::ZERO);
     let mut sampled_at = Instant::now();
     loop {
         for _ in 1..LOOKS_PER_FRAME {

@@ -56,7 +56,7 @@ impl<'a> Snapshot<'a> {
             keys: registry.bind_keys(),
             known,
             queries: registry.queries(),
-            failed: registry.activity().failures,
+            failed: registry.telemetry().activity().failures,
             is_closed: registry.is_closed(),
             at: SystemTime::now(),
             now: Instant::now(),
