@@ -90,17 +90,17 @@ impl Observer {
     /// The present state, of databases that were asked within the last second.
     pub(super) async fn present(&self) -> Arc<Frame> {
         if !self.registry.is_closed() {
-            self.ask().await;
+            self.ask_unless_asked_within(PAUSE).await;
         }
         Arc::new(self.frame())
     }
 
-    /// Asks the databases for an answer, unless that was done within the last second. Whether one of them has ceased to
-    /// answer, or answers again.
-    async fn ask(&self) -> bool {
+    /// Asks the databases for an answer, unless that was done just now. Whether one of them has ceased to answer, or answers
+    /// again.
+    async fn ask_unless_asked_within(&self, pause: Duration) -> bool {
         let _asking = self.asking.lock().await;
         let asked_at = self.known().asked_at;
-        if asked_at.is_some_and(|at| at.elapsed() < PAUSE) {
+        if asked_at.is_some_and(|at| at.elapsed() < pause) {
             return false;
         }
         let answers = self.registry.check_unless_full(ANSWER_WITHIN).await;
@@ -245,7 +245,7 @@ async fn look_on(observer: &Observer) {
 
 async fn ask_on(observer: &Observer) {
     loop {
-        if observer.ask().await {
+        if observer.ask_unless_asked_within(Duration::ZERO).await {
             observer.publish();
         }
         sleep(PAUSE).await;
