@@ -177,6 +177,7 @@ impl OnDemandEngines {
             misses: counters.misses,
             evictions: counters.evictions,
             expired: counters.expired,
+            since_last: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::super::error::AcquireError;
 use super::meters::{CloseReason, Meters, RetryReason, Timer};
+use super::since::Opened;
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::BindKey;
@@ -23,6 +24,7 @@ pub(in crate::engine) struct Stats {
     /// The tenant of the engine, if the engine belongs to a tenant.
     tenant: Option<Arc<str>>,
     meters: Meters,
+    pub(in crate::engine) opened: Opened,
     direct: AtomicU64,
     waited: AtomicU64,
     timed_out: AtomicU64,
@@ -63,6 +65,7 @@ impl Stats {
             key,
             tenant: None,
             meters: Meters::new(key, max_connections),
+            opened: Opened::now(),
             direct: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),

@@ -77,8 +77,8 @@ pub use options::DashboardOptions;
 /// # Shutting down
 ///
 /// A server that shuts down gracefully waits for the end of its responses. The live stream of the page ends at once when
-/// the registry is closed; while it is open, each stream lasts ten seconds, and a browser then opens the next. So a page
-/// that somebody looks at delays `axum::serve(..).with_graceful_shutdown(..)` by ten seconds at most.
+/// the registry is closed; while it is open, each stream lasts four seconds, and a browser then opens the next. So a page
+/// that somebody looks at delays `axum::serve(..).with_graceful_shutdown(..)` by four seconds at most.
 pub fn dashboard(registry: Registry) -> Router {
     dashboard_with(registry, DashboardOptions::new())
 }

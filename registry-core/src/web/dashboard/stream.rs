@@ -15,7 +15,7 @@ use super::view::Section;
 
 /// How long one stream lasts. A browser opens the next one by itself. A server that shuts down gracefully waits for the
 /// end of its responses, so this is how long a viewer can delay it if the registry is not closed before.
-const LASTS: Duration = Duration::from_secs(10);
+const LASTS: Duration = Duration::from_secs(4);
 
 /// How long a browser waits before it opens the next stream.
 const RETRY: Duration = Duration::from_millis(200);
