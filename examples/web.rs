@@ -1,12 +1,14 @@
 //! The quickstart's airports and routes behind HTTP.
 //!
 //! ```sh
-//! cargo run --example web --features axum
+//! cargo run --example web --features dashboard
 //! curl -i 'http://127.0.0.1:3000/airports?per_page=2' # with a link to the next page
 //! curl http://127.0.0.1:3000/airports/ATL
 //! curl -X PUT http://127.0.0.1:3000/routes/ATL/XNA -H 'content-type: application/json' -d '{"flights": 12}'
 //! curl http://127.0.0.1:3000/health
 //! ```
+//!
+//! A browser shows the databases at <http://127.0.0.1:3000/databases>.
 //!
 //! The variable `PORT` sets another port; `0` takes any free one. The first line of the output is the address.
 //!
@@ -15,6 +17,7 @@
 
 use std::error::Error as StdError;
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -76,7 +79,10 @@ async fn run() -> Result<(), Box<dyn StdError>> {
         // Each request of the routes above has a unit of work, which is committed if the response is a success.
         .layer(ScopeLayer::new(registry.clone()))
         .route("/health", get(health))
-        .with_state(registry.clone());
+        .with_state(registry.clone())
+        .nest("/databases", registry_core::web::dashboard(registry.clone()))
+        // With the address of its peer, the page about the databases knows that a request is of this machine.
+        .into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().asked());
     Ok(shutdown.drain(server.into_future(), &registry).await?)
 }

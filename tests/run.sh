@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the whole test suite, on a machine that has Rust and a C compiler. Arguments go to `cargo test`:
 #
-#   ./tests/run.sh                       everything
+#   ./tests/run.sh                       everything but the tests in a browser
+#   ./tests/run.sh --browser             these too: installs Chromium and its driver
 #   ./tests/run.sh --test servers        one test binary
 #
 # The tests start PostgreSQL, MariaDB and PgBouncer themselves, from the installed programs. What is missing is
@@ -42,6 +43,12 @@ install() {
         apt-get install -y -q --no-install-recommends "$@"
 }
 
+browser=
+if [ "${1:-}" = --browser ]; then
+    browser=yes
+    shift
+fi
+
 has cargo || die "these tests need Rust: see https://rustup.rs"
 has cc || has gcc || has clang ||
     die "these tests need a C compiler, for the bundled SQLite. Debian: apt-get install gcc libc6-dev. macOS: xcode-select --install"
@@ -63,6 +70,10 @@ fi
 has psql || missing+=(postgresql-client)
 has mariadb || missing+=(mariadb-client)
 has sqlite3 || missing+=(sqlite3)
+if [ -n "$browser" ]; then
+    has chromium || missing+=(chromium)
+    has chromedriver || missing+=(chromium-driver)
+fi
 [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
 
 say "tests, every backend"
@@ -77,4 +88,10 @@ if [ $# -eq 0 ]; then
     cargo test -p registry-core --test ui
 fi
 
-say "all tests passed"
+if [ -n "$browser" ]; then
+    say "the page about the databases, in a browser"
+    cargo test -p registry --all-features --test dashboard -- --ignored
+    say "all tests passed"
+else
+    say "all tests passed, except for those in a browser, which were left out: ./tests/run.sh --browser"
+fi

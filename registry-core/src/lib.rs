@@ -73,6 +73,7 @@
 //! | `postgres`, `mysql`, `sqlite` | one [backend](Backend) each. None is on by default: a library crate enables the backends that it needs, and does not choose for the program that uses it |
 //! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
 //! | `axum` | the module `web`: a scope for each request, extractors, pages, and errors as responses |
+//! | `dashboard` | a page about the databases of a registry, `web::dashboard`: a router for axum. It enables `axum` |
 //! | `cli` | the module `cli`: commands for the program's own command line, to migrate, create, check and look into its databases |
 //! | `metrics` | metrics of engines and queries, reported to the `metrics` facade |
 //! | `engine` | everything except a backend, for a library crate whose code is generic over backends. Each feature above enables it |
@@ -123,7 +124,7 @@ pub mod error;
 // The programs of the guide need these features, and are only tested with all of them enabled.
 #[cfg(any(
     all(doc, not(doctest), feature = "engine"),
-    all(doctest, feature = "axum", feature = "cli", feature = "postgres", feature = "sqlite")
+    all(doctest, feature = "dashboard", feature = "cli", feature = "postgres", feature = "sqlite")
 ))]
 pub mod guide;
 #[cfg(feature = "engine")]

@@ -12,6 +12,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 mod account;
 pub(crate) mod backends;
+#[cfg(feature = "dashboard")]
+pub(crate) mod chromium;
 pub(crate) mod examples;
 #[cfg(feature = "postgres")]
 mod german;

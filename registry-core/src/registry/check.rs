@@ -61,6 +61,55 @@ impl Registry {
     }
 }
 
+#[cfg(feature = "dashboard")]
+impl Registry {
+    /// Asks each database with a connection to spare for an answer within `limit`, all at once.
+    ///
+    /// A database whose connections are all in use is not asked: the question would be one more caller in the queue,
+    /// and its time-out would be counted as one of the program's. Of such an engine, a connection that could not be opened
+    /// just now tells that the database does not answer.
+    pub(crate) async fn check_unless_full(&self, limit: Duration) -> Vec<(BindKey, Answer)> {
+        let checks = self.engines().into_iter().map(|engine| async move {
+            let key = engine.settings().key;
+            let status = engine.status();
+            if status.in_use >= status.max || status.waiting > 0 {
+                let failed = status
+                    .last_error
+                    .filter(|error| error.at.elapsed().is_ok_and(|elapsed| elapsed < RECENT));
+                return (key, failed.map_or(Answer::NotAsked, |error| Answer::No(error.message)));
+            }
+            let started = Instant::now();
+            let answer = match timeout(limit, engine.check(Some(limit))).await {
+                Ok(Ok(())) => Answer::Yes { took: started.elapsed() },
+                Ok(Err(failure)) => Answer::No(Chain(&failure_of(key, failure)).to_string()),
+                Err(_) => {
+                    let limit = humantime::format_duration(limit);
+                    Answer::No(format!("bind `{key}`: no answer within {limit}"))
+                }
+            };
+            (key, answer)
+        });
+        join_all(checks).await
+    }
+}
+
+/// How long a failure to connect says that a database does not answer.
+#[cfg(feature = "dashboard")]
+const RECENT: Duration = Duration::from_secs(2);
+
+/// Whether a database answered.
+#[cfg(feature = "dashboard")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes {
+        took: Duration,
+    },
+    /// Why not, with the causes.
+    No(String),
+    /// All of its connections are in use.
+    NotAsked,
+}
+
 /// The health of each replica of an engine. A replica that does not answer in time says nothing of the others.
 async fn replicas_of(engine: &Arc<dyn AnyEngine>, limit: Duration) -> Vec<ReplicaHealth> {
     let checks = engine.clone().check_replicas(Some(limit)).await;

@@ -41,6 +41,12 @@ impl ClosingState {
         self.begun.set();
     }
 
+    /// Waits until the registry is closed.
+    #[cfg(feature = "dashboard")]
+    pub(super) async fn begun(&self) {
+        self.begun.wait().await;
+    }
+
     /// Runs `work`, which opens an engine for the bind `key`. If the registry is closed first, `work` is dropped and
     /// the result is `None`.
     pub(super) async fn unless_closed<T>(

@@ -215,6 +215,12 @@ impl Registry {
         self.0.closing.has_begun()
     }
 
+    /// Waits until the registry is closed.
+    #[cfg(feature = "dashboard")]
+    pub(crate) async fn closed(&self) {
+        self.0.closing.begun().await;
+    }
+
     /// The binds in the order of their keys.
     pub(super) fn entries(&self) -> impl Iterator<Item = &BindEntry> {
         self.0.keys.iter().filter_map(|key| self.0.binds.key(key))

@@ -74,6 +74,8 @@ mod verify;
 
 pub use acquire::Acquire;
 pub use builder::RegistryBuilder;
+#[cfg(feature = "dashboard")]
+pub(crate) use check::Answer;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;

@@ -39,6 +39,14 @@ impl Latencies {
         since
     }
 
+    /// Counts those of another database as well.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&*other.buckets) {
+            *bucket += *more;
+        }
+        self.count += other.count;
+    }
+
     /// The latency that this share of the queries has not exceeded: 0.95 for the 95th percentile. `None` without queries. It
     /// is the middle of a bucket, and so right within a tenth.
     pub(crate) fn quantile(&self, share: f64) -> Option<Duration> {

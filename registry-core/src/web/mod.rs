@@ -67,6 +67,9 @@
 //! each error, and an [`ErrorPolicy`] says which violated constraints are the client's fault. [`Or404Dsl`] has `first_or_404` and
 //! `get_or_404`, whose error is [`HandlerError`]. [`PageLinks`] is the `Link` header of a
 //! [page](crate::query::paginate).
+//!
+//! With the feature `dashboard`, `dashboard` is a page about the databases of a registry: their use, waits, latencies and
+//! errors, live.
 
 // The files of this folder:
 //
@@ -85,7 +88,10 @@
 // | `handler_error.rs` | the error of a handler, with what was not found |
 // | `or_404.rs` | the methods that turn a missing row into 404 |
 // | `pages.rs` | which page a request asks for, and links to its neighbours |
+// | `dashboard/` | the feature `dashboard`: a page about the databases |
 
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod error_policy;
 mod extract;
 mod handler_error;
@@ -100,6 +106,8 @@ mod scope_tags;
 mod server_timing;
 mod token_exchange;
 
+#[cfg(feature = "dashboard")]
+pub use dashboard::{DashboardOptions, dashboard, dashboard_with};
 pub use error_policy::{ErrorLayer, ErrorPolicy, ErrorService};
 pub use extract::SessionFor;
 pub use handler_error::{HandlerError, NotFound};

@@ -277,6 +277,17 @@ impl DatabaseUrl {
         }
     }
 
+    /// Where the database is, for a page: hosts and the name of the database, or the file. Neither the user nor parameters
+    /// are in it.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn place(&self) -> String {
+        match self.target() {
+            Target::Server(server) => server.place(),
+            Target::Sqlite(file) if file.is_memory() => "in memory".to_owned(),
+            Target::Sqlite(file) => file.path_or_name().into_owned(),
+        }
+    }
+
     /// The name of the database on a server, if only the path gives it.
     pub(crate) fn database_name(&self) -> Option<String> {
         match self.target() {

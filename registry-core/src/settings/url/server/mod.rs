@@ -167,6 +167,25 @@ impl ServerUrl {
         is_name.then(|| name.into_owned())
     }
 
+    /// The hosts and the name of the database, as people read them.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn place(&self) -> String {
+        let parameter = |name: &str| {
+            let found = self.parameters.iter().find(|parameter| parameter.name == name)?;
+            Some(found.value.as_ref()?.expose_secret())
+        };
+        let readable = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let path = self.database();
+        let hosts = &self.hosts_and_path[..self.hosts_and_path.len() - path.len()];
+        let hosts = if hosts.is_empty() { parameter("host").unwrap_or_default() } else { hosts };
+        let database = parameter("dbname").unwrap_or(path.trim_start_matches('/'));
+        match (readable(hosts), readable(database)) {
+            (hosts, database) if database.is_empty() => hosts,
+            (hosts, database) if hosts.is_empty() => database,
+            (hosts, database) => format!("{hosts}/{database}"),
+        }
+    }
+
     /// The URL of another database on the same server, or of no database if `name` is empty.
     pub(super) fn at_database(&self, name: &str) -> Self {
         let encoded = utf8_percent_encode(name, USER_INFO);
