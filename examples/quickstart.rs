@@ -122,7 +122,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("\n{} flights in 2008\n", grouped(flights.unwrap_or(0)));
     println!("{}", Report::of(&registry).await?);
 
-    println!("{}", registry.status());
+    println!("{}", registry.status().for_terminal());
     registry.close().await;
     Ok(())
 }

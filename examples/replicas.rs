@@ -79,11 +79,11 @@ async fn run(programs: &Programs) -> Result<(), Box<dyn Error>> {
     show("without a token", &registry.reader()).await?;
     show("after the token of the second note", &registry.reader().after(&token)).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    println!("\n{}\n", registry.status());
+    println!("\n{}\n", registry.status().for_terminal());
 
     run_on(&replica, "SELECT pg_wal_replay_resume()").await?;
     show("after the token, when the replica goes on", &waits.after(&token)).await?;
-    println!("\n{}", registry.status());
+    println!("\n{}", registry.status().for_terminal());
     registry.close().await;
     Ok(())
 }

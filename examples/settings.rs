@@ -15,7 +15,7 @@ async fn run() -> Result<(), Error> {
     let registry = Registry::from_settings(settings)?;
     // Optional: connects to every database now, instead of on the first query.
     registry.verify().await?;
-    println!("{}", registry.status());
+    println!("{}", registry.status().for_terminal());
     registry.close().await;
     Ok(())
 }

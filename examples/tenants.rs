@@ -73,7 +73,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("{:>9}  all states", grouped(departures.values().sum()));
 
-    println!("\n{}", registry.status());
+    println!("\n{}", registry.status().for_terminal());
     registry.close().await;
     Ok(())
 }

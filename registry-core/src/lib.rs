@@ -154,6 +154,8 @@ mod telemetry;
 pub mod tenant;
 #[cfg(feature = "engine")]
 mod token;
+#[cfg(feature = "engine")]
+mod tone;
 #[cfg(feature = "axum")]
 pub mod web;
 #[cfg(feature = "engine")]
@@ -287,7 +289,8 @@ pub use backend::{ConnectError, Pipelines, TransactionModes};
 pub use bind::ByKey;
 #[cfg(feature = "engine")]
 pub use engine::{
-    AcquireError, Engine, EngineStatus, LastError, ReadStatus, ReplicaState, ReplicaStatus,
+    AcquireError, AcquiresSince, Engine, EngineStatus, LastError, ReadStatus, ReplicaState,
+    ReplicaStatus,
 };
 #[cfg(feature = "engine")]
 #[doc(inline)]
@@ -295,7 +298,7 @@ pub use error::Error;
 #[cfg(feature = "metrics")]
 pub use meters::describe_metrics;
 #[cfg(feature = "engine")]
-pub use on_demand::{OnDemandEngine, OnDemandStatus};
+pub use on_demand::{OnDemandEngine, OnDemandSince, OnDemandStatus};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use query::{
@@ -307,9 +310,9 @@ pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
     IsolationError, MigrateError, MigrateReport, MigrateTenants, MigrateTenantsError,
     MigrateTenantsReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
-    Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth,
-    Status, Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure,
-    VerifyReport,
+    Migrations, PlannedMigration, PublicBindHealth, PublicCheckReport, PublicHealth, Reader,
+    Registry, RegistryBuilder, ReplaceError, ReplicaHealth, Status, Tenant, TenantOutcome,
+    TenantResolver, TenantResult, TerminalStatus, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};

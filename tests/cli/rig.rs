@@ -51,6 +51,14 @@ impl Program {
         )
     }
 
+    /// A test of this binary, run alone, with a variable by which it knows that.
+    pub(crate) fn inner_test(name: &str, variable: &str) -> Self {
+        let path = std::env::current_exe().expect("this test binary");
+        let arguments = [name, "--exact", "--nocapture"].map(str::to_owned).into();
+        let variables = vec![(variable.to_owned(), "1".to_owned())];
+        Self { path, folder: support::fresh_folder(), arguments, variables }
+    }
+
     pub(crate) fn argument(&mut self, argument: &str) {
         self.arguments.push(argument.to_owned());
     }

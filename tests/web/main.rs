@@ -1,7 +1,5 @@
 //! Scopes of requests, tested with real requests over HTTP.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +23,8 @@ use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
 mod errors;
+mod example;
+mod example_ends;
 #[path = "../support/mount.rs"]
 mod mount;
 mod pages;
@@ -437,73 +437,4 @@ async fn request_that_holds_all_connections_itself_is_not_answered_as_load() {
 async fn extractors_without_the_layer_are_an_error() {
     let address = listening(Router::new().route("/notes", get(count))).await;
     assert_eq!(request(&address, "GET", "/notes", "").await.status, 500);
-}
-
-/// The process of the example, which is killed at the end of the test.
-struct Example(Child);
-
-impl Drop for Example {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn web_example_serves_its_routes() {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package=registry", "--all-features", "--example=web"])
-        .current_dir(support::workspace())
-        .arg("--target-dir")
-        .arg(target().parent().expect("target/<profile>"))
-        .status()
-        .expect("cargo");
-    assert!(built.success());
-    let mut child = Command::new(target().join("examples/web"))
-        .arg(support::workspace().join("examples/data"))
-        .arg(support::fresh_folder())
-        .env("PORT", "0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it was built");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let example = Example(child);
-    let first = lines.next().expect("a line").expect("UTF-8");
-    let address = first.trim_start_matches("http://").to_owned();
-    // The example listens immediately and responds once the data are loaded.
-    let mut after = String::new();
-    for expected in [["00M", "00R"], ["00V", "01G"]] {
-        let page = request(&address, "GET", &format!("/airports?per_page=2{after}"), "").await;
-        assert_eq!(page.status, 200);
-        let page: serde_json::Value = serde_json::from_str(&page.body).expect("JSON");
-        let items = page["items"].as_array().expect("a list");
-        let codes: Vec<_> = items.iter().map(|one| &one["iata"]).collect();
-        assert_eq!(codes, expected);
-        after = format!("&after={}", page["next"].as_str().expect("more airports"));
-    }
-
-    let airport = request(&address, "GET", "/airports/ATL", "").await;
-    let airport: serde_json::Value = serde_json::from_str(&airport.body).expect("JSON");
-    assert_eq!(airport["airport"]["city"], "Atlanta");
-    assert_eq!(airport["busiest_routes"].as_array().expect("a list").len(), 5);
-    assert_eq!(request(&address, "GET", "/airports/NOWHERE", "").await.status, 404);
-
-    let added = request(&address, "PUT", "/routes/ATL/XNA", r#"{"flights": 999999}"#).await;
-    assert_eq!(added.status, 204);
-    let airport = request(&address, "GET", "/airports/ATL", "").await;
-    let airport: serde_json::Value = serde_json::from_str(&airport.body).expect("JSON");
-    assert_eq!(airport["busiest_routes"][0]["destination"], "XNA");
-    let refused = request(&address, "PUT", "/routes/ATL/NOWHERE", r#"{"flights": 1}"#).await;
-    assert_eq!(refused.status, 422);
-
-    let health = request(&address, "GET", "/health", "").await;
-    assert_eq!(health.status, 200);
-    assert!(health.body.contains("analytics") && health.body.contains("ok"), "{}", health.body);
-    drop(example);
-}
-
-/// The target folder of the profile that this test was built with.
-fn target() -> std::path::PathBuf {
-    let this = std::env::current_exe().expect("this test binary");
-    this.parent().and_then(std::path::Path::parent).expect("target/<profile>/deps").to_owned()
 }

@@ -1,16 +1,16 @@
 //! What a command prints: results on standard output, progress and errors on standard error.
 
-use std::env;
 use std::fmt::{Arguments, Display};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure, chain};
+use crate::tone::ColourWishes;
+pub(super) use crate::tone::Tone;
 
 /// The streams of a command. Clones write to the same streams.
 #[derive(Clone)]
@@ -37,32 +37,10 @@ struct Colours {
     messages: bool,
 }
 
-/// The colour of a word in a result.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Tone {
-    Good,
-    Warning,
-    Bad,
-    Plain,
-}
-
-impl Tone {
-    fn style(self) -> Style {
-        match self {
-            Self::Good => AnsiColor::Green.on_default(),
-            Self::Warning => AnsiColor::Yellow.on_default(),
-            Self::Bad => AnsiColor::Red.on_default().bold(),
-            Self::Plain => Style::new(),
-        }
-    }
-}
-
 impl Output {
     /// The streams of this process.
     pub(super) fn of_process(is_json: bool) -> Self {
-        // https://no-color.org: any value that is not empty turns colours off.
-        let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let is_capable = env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let wishes = ColourWishes::of_process();
         let has_terminal = io::stderr().is_terminal();
         let streams = Streams {
             results: Box::new(io::stdout()),
@@ -73,10 +51,10 @@ impl Output {
         Self {
             streams: Arc::new(Mutex::new(streams)),
             is_json,
-            has_bars: has_terminal && is_capable && !is_json,
+            has_bars: has_terminal && wishes.is_capable && !is_json,
             has_colours: Colours {
-                results: is_wanted && is_capable && io::stdout().is_terminal(),
-                messages: is_wanted && is_capable && has_terminal,
+                results: wishes.allow(io::stdout().is_terminal()),
+                messages: wishes.allow(has_terminal),
             },
         }
     }
@@ -112,8 +90,8 @@ impl Output {
     }
 
     pub(super) fn warning(&self, text: impl Display) {
-        let style = self.message_style(Tone::Warning);
-        self.message(format_args!("{style}warning{style:#}: {text}"));
+        let word = Tone::Warning.paint("warning", self.has_colours.messages);
+        self.message(format_args!("{word}: {text}"));
     }
 
     /// Prints an error and its causes on standard error, and as a document if a program reads the output.
@@ -133,10 +111,10 @@ impl Output {
     }
 
     pub(super) fn error(&self, messages: &[String]) {
-        let style = self.message_style(Tone::Bad);
+        let word = Tone::Bad.paint("error", self.has_colours.messages);
         for (at, message) in messages.iter().enumerate() {
             match at {
-                0 => self.message(format_args!("{style}error{style:#}: {message}")),
+                0 => self.message(format_args!("{word}: {message}")),
                 _ => self.message(format_args!("  because: {message}")),
             }
         }
@@ -144,13 +122,8 @@ impl Output {
 
     /// A word of a result in its colour, padded to `width`.
     pub(super) fn toned(&self, tone: Tone, word: &str, width: usize) -> String {
-        let style = if self.has_colours.results { tone.style() } else { Style::new() };
         let padding = width.saturating_sub(word.chars().count());
-        format!("{style}{word}{style:#}{:padding$}", "")
-    }
-
-    fn message_style(&self, tone: Tone) -> Style {
-        if self.has_colours.messages { tone.style() } else { Style::new() }
+        format!("{}{:padding$}", tone.paint(word, self.has_colours.results), "")
     }
 
     /// Draws at the bottom of a terminal what is being done, until the guard is dropped. Elsewhere, nothing is drawn.

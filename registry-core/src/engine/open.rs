@@ -77,6 +77,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 .map(|last| LastError::new(&last.error, last.at)),
             reads: self.read_status(),
             replicas: self.replica_status(),
+            since_last: None,
+            opened: self.stats.opened,
         }
     }
 

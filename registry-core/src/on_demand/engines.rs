@@ -186,6 +186,7 @@ impl OnDemandEngines {
             misses: counters.misses,
             evictions: counters.evictions,
             expired: counters.expired,
+            since_last: None,
         }
     }
 }

@@ -40,4 +40,4 @@ mod sync;
 
 pub(crate) use engines::{OnDemandEngines, OpenError};
 pub(crate) use identity::{EngineAlias, EngineIdentity};
-pub use status::{OnDemandEngine, OnDemandStatus};
+pub use status::{OnDemandEngine, OnDemandSince, OnDemandStatus};

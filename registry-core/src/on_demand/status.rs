@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::identity::EngineAlias;
-use crate::engine::{AnyEngine, EngineStatus};
+use crate::engine::{AnyEngine, EngineStatus, as_seconds};
 
 /// A snapshot of all engines that are opened on demand, with the counters of their LRU cache.
 ///
@@ -49,6 +50,39 @@ pub struct OnDemandStatus {
     pub evictions: u64,
     /// How often an engine was closed after `engine_idle_timeout` without use.
     pub expired: u64,
+    /// What was counted since the last look, see [`Registry::status`](crate::Registry::status), or since an earlier
+    /// snapshot, see [`Status::since`](crate::Status::since). `None` at the first look.
+    pub since_last: Option<OnDemandSince>,
+}
+
+/// How many engines were opened and closed since an earlier snapshot: a part of [`OnDemandStatus`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OnDemandSince {
+    /// How long ago the earlier snapshot was. It is serialized in seconds.
+    #[serde(serialize_with = "as_seconds")]
+    pub over: Duration,
+    /// How often an engine was found open since then.
+    pub hits: u64,
+    /// How often an engine had to be opened since then.
+    pub misses: u64,
+    /// How often an engine was closed since then to make room for another.
+    pub evictions: u64,
+    /// How often an engine was closed since then after `engine_idle_timeout` without use.
+    pub expired: u64,
+}
+
+impl OnDemandStatus {
+    /// What was counted since an earlier snapshot, which was `over` ago.
+    pub(crate) fn since(&self, earlier: &Self, over: Duration) -> OnDemandSince {
+        OnDemandSince {
+            over,
+            hits: self.hits.saturating_sub(earlier.hits),
+            misses: self.misses.saturating_sub(earlier.misses),
+            evictions: self.evictions.saturating_sub(earlier.evictions),
+            expired: self.expired.saturating_sub(earlier.expired),
+        }
+    }
 }
 
 /// One line, without the engines.

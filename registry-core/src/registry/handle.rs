@@ -18,6 +18,7 @@ use super::bind_table::BindTable;
 use super::closing_state::ClosingState;
 use super::gate::Gate;
 use super::sqlite_copies::SqliteCopies;
+use super::status::Look;
 
 /// Every database of a program, found by the models that live in it.
 ///
@@ -64,6 +65,8 @@ pub(super) struct Inner {
     pub(super) closing: ClosingState,
     /// The places in the program for which a query beside a unit of work was warned of, once for each bind key.
     pub(super) warned_at: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
+    /// The last snapshot that a user has asked for.
+    pub(super) last_look: Mutex<Option<Look>>,
     /// In test isolation: the copies of SQLite databases. The last field, so that the files are removed after the
     /// engines are dropped.
     pub(super) sqlite_copies: Option<SqliteCopies>,
@@ -98,6 +101,7 @@ impl Registry {
             replaced: Mutex::default(),
             closing: ClosingState::default(),
             warned_at: Mutex::default(),
+            last_look: Mutex::default(),
             sqlite_copies: parts.sqlite_copies,
         }))
     }

@@ -15,14 +15,15 @@
 //! | `gate/` | whether the migrations of a tenant are complete before it is used |
 //! | `tenants/` | [`Tenant`], [`TenantResolver`], and how the engine of a tenant is found |
 //! | `provision/` | creating and dropping tenants |
-//! | `verify/`, `check` | checks when a program starts, and for health end-points |
+//! | `verify/`, `check`, `public_check` | checks when a program starts, and for health end-points; what of it is for everybody |
 //! | `migrate/` | running migrations |
 //! | `locate`, `overview` | where the database of a tenant or bind is, without opening anything; the second for the command line |
 //! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
-//! | `status` | a snapshot of every engine |
+//! | `status/` | a snapshot of every engine, and what has changed since an earlier one |
+//! | `table` | tables of text, for reports |
 //! | `caller` | warnings about sessions that the calling task holds itself |
 //!
 //! To follow a query, read `acquire`, `route` and `open` in this order; `engine` goes on from there.
@@ -36,7 +37,7 @@
 //!
 //! # Locks and cancellation
 //!
-//! Each lock (`Inner::replaced`, `Inner::warned_at`, `ClosingState::opening`, `TenantBind::running_calls`,
+//! Each lock (`Inner::replaced`, `Inner::warned_at`, `Inner::last_look`, `ClosingState::opening`, `TenantBind::running_calls`,
 //! `TenantBind::source`, `SqliteCopies::copies`) is held for a few instructions, never across an await, and never while
 //! another is taken. Futures of this folder can be dropped at each await: destructors give back everything that they
 //! have so far (a use of an engine, a place in a queue, a share in the answer of a resolver). Migrations and the
@@ -60,12 +61,14 @@ mod open;
 #[cfg(feature = "cli")]
 mod overview;
 mod provision;
+mod public_check;
 mod queries;
 mod reader;
 mod replace;
 mod route;
 mod sqlite_copies;
 mod status;
+mod table;
 mod tenants;
 mod verify;
 
@@ -95,10 +98,11 @@ pub(crate) use overview::{BindOverview, Tenancy};
 #[cfg(feature = "cli")]
 pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
+pub use public_check::{PublicBindHealth, PublicCheckReport, PublicHealth};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};
 pub use replace::ReplaceError;
 pub use sqlite_copies::IsolationError;
-pub use status::Status;
+pub use status::{Status, TerminalStatus};
 pub use tenants::{Tenant, TenantResolver};
 pub use verify::{VerifyError, VerifyFailure, VerifyReport};

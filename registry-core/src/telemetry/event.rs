@@ -27,6 +27,14 @@ fn system_name(backend: BackendKind) -> &'static str {
     }
 }
 
+/// The name of the database: of SQLite its file, without the folders.
+fn namespace(settings: &EngineSettings) -> Option<String> {
+    settings.url.database_name().or_else(|| {
+        let file = settings.url.sqlite_file()?.path()?.file_name()?;
+        Some(file.to_string_lossy().into_owned())
+    })
+}
+
 /// Emits the event of a query.
 pub(super) fn emit(finished: &FinishedQuery<'_>, query: &RecordedQuery) {
     macro_rules! event {
@@ -41,7 +49,7 @@ pub(super) fn emit(finished: &FinishedQuery<'_>, query: &RecordedQuery) {
                 rows = query.rows,
                 place = query.place.map(tracing::field::display),
                 db.system.name = system_name(finished.settings.url.backend()),
-                db.namespace = finished.settings.url.database_name(),
+                db.namespace = namespace(finished.settings),
                 db.collection.name = query.table.as_deref(),
                 db.operation.name = query.operation.as_deref(),
                 db.query.summary = summary_text(query.operation.as_deref(), query.table.as_deref()),
@@ -81,7 +89,7 @@ pub(super) fn span(settings: &EngineSettings, tenant: Option<&str>, read: &Summa
         role = %settings.role,
         rows = tracing::field::Empty,
         db.system.name = system_name(settings.url.backend()),
-        db.namespace = settings.url.database_name(),
+        db.namespace = namespace(settings),
         db.collection.name = table,
         db.operation.name = operation,
         db.query.summary = summary.as_deref(),

@@ -24,8 +24,8 @@ pub struct Statement {
 impl Statement {
     /// `shown` is what Diesel's `debug_query` shows of the statement: its text, and then its values.
     pub(crate) fn with_values(sql: String, shown: &str) -> Self {
-        let values = shown.get(sql.len()..).unwrap_or_default().trim_start_matches(" -- binds: ");
-        Self { values: Some(values.to_owned()), sql }
+        let values = shown.get(sql.len()..).and_then(|rest| rest.strip_prefix(" -- binds: "));
+        Self { values: values.map(str::to_owned), sql }
     }
 }
 
@@ -70,7 +70,7 @@ impl FinishedQuery<'_> {
         let is_control = summary.is_transaction_control();
         let nobody = Listeners::default();
         let listeners = self.listeners.unwrap_or(&nobody);
-        let is_recorded = !is_control && listeners.is_recording();
+        let is_recorded = listeners.is_recording();
         if !is_control {
             self.measure(&summary);
         }
@@ -88,7 +88,7 @@ impl FinishedQuery<'_> {
             event::warn_slow(&query);
         }
         if is_recorded {
-            listeners.record(&query);
+            listeners.record(&query, is_control);
         }
     }
 

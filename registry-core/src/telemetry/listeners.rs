@@ -2,7 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "dashboard")]
+use std::sync::OnceLock;
 
+#[cfg(feature = "dashboard")]
+use super::activity::{Activity, ActivitySnapshot};
 use super::options::RecordOptions;
 use super::query::{RecordedQueries, RecordedQuery};
 use super::recorder::Recorder;
@@ -28,6 +32,9 @@ impl Entered {
 #[derive(Debug)]
 pub(crate) struct RegistryTelemetry {
     recorder: Recorder,
+    /// Counts queries once somebody looks.
+    #[cfg(feature = "dashboard")]
+    activity: OnceLock<Activity>,
     /// The options of scopes. `None` if the program has not chosen.
     options: Option<RecordOptions>,
 }
@@ -35,7 +42,12 @@ pub(crate) struct RegistryTelemetry {
 impl RegistryTelemetry {
     pub(crate) fn new(options: Option<RecordOptions>) -> Self {
         let recorder = Recorder::of_registry(options.clone().unwrap_or(RecordOptions::from(false)));
-        Self { recorder, options }
+        Self {
+            recorder,
+            #[cfg(feature = "dashboard")]
+            activity: OnceLock::new(),
+            options,
+        }
     }
 
     /// The same options, for another registry.
@@ -54,8 +66,29 @@ impl RegistryTelemetry {
         self.recorder.queries()
     }
 
+    /// What the queries have done since the first call, which begins to count those on connections that are acquired from
+    /// then on.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn activity(&self) -> ActivitySnapshot {
+        self.activity.get_or_init(Activity::default).snapshot()
+    }
+
     fn is_listening(&self) -> bool {
+        #[cfg(feature = "dashboard")]
+        if self.activity.get().is_some() {
+            return true;
+        }
         self.recorder.is_on()
+    }
+
+    fn record(&self, query: &RecordedQuery, is_transaction_control: bool) {
+        #[cfg(feature = "dashboard")]
+        if let Some(activity) = self.activity.get() {
+            activity.record(query, is_transaction_control);
+        }
+        if !is_transaction_control {
+            self.recorder.record(query);
+        }
     }
 }
 
@@ -107,9 +140,12 @@ impl Listeners {
     }
 
     /// Tells a query to each of them, and to the scopes that the calling task is in.
-    pub(super) fn record(&self, query: &RecordedQuery) {
+    pub(super) fn record(&self, query: &RecordedQuery, is_transaction_control: bool) {
         if let Some(registry) = &self.registry {
-            registry.recorder.record(query);
+            registry.record(query, is_transaction_control);
+        }
+        if is_transaction_control {
+            return;
         }
         let mut told: Vec<*const ScopeTelemetry> = Vec::new();
         for entered in [current(), self.scopes.clone()].into_iter().flatten() {

@@ -16,15 +16,18 @@
 //! | [`attribution`] | which statements belong to an observed query |
 //! | [`finished`] | a query that has ended: to whom it is told |
 //! | [`event`] | the event and the span of a query |
-//! | [`error_kind`] | the kind of an error, in one word |
+//! | [`activity`], [`latencies`] | counts and latencies of each database, since somebody looks |
 //! | [`meters`] | the histogram of the durations of queries |
 //! | [`assert_queries`] | the check of the number of queries, for tests |
 
+#[cfg(feature = "dashboard")]
+mod activity;
 mod assert_queries;
 mod attribution;
-mod error_kind;
 mod event;
 mod finished;
+#[cfg(feature = "dashboard")]
+mod latencies;
 mod listeners;
 pub(crate) mod meters;
 mod observed;
@@ -32,9 +35,10 @@ mod options;
 mod query;
 mod recorder;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use activity::{ActivitySnapshot, Database, QueryCounts};
 pub use assert_queries::assert_query_count;
 pub(crate) use attribution::{is_attributed, own};
-pub(crate) use error_kind::error_kind;
 pub(crate) use finished::{FinishedQuery, Statement, is_wanted};
 pub(crate) use listeners::{Listeners, RegistryTelemetry, ScopeTelemetry};
 pub(crate) use observed::{ObservedQuery, QuerySubject};

@@ -9,16 +9,19 @@ use diesel::result::Error;
 use tracing::Span;
 
 use super::attribution::attributed;
-use super::error_kind::error_kind;
 use super::event;
 use super::finished::{FinishedQuery, Statement, is_wanted};
 use super::listeners::Listeners;
+use crate::cause::error_kind;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Summary};
 
+/// The kind of the error of a query whose future was dropped.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// A query that is run with [`RunQueryDsl`](crate::RunQueryDsl), from the moment that it is sent.
 ///
-/// It holds nothing if nobody listens. If it is dropped before its end was told, the query was cancelled.
+/// It holds nothing if nobody listens. A drop ends it, as it has failed or, without an error, was cancelled.
 pub(crate) struct ObservedQuery(Option<Box<Observed>>);
 
 struct Observed {
@@ -32,8 +35,10 @@ struct Observed {
     started: SystemTime,
     at: Instant,
     rows: Option<u64>,
-    /// The error of the last try. A query that is never ended was cancelled.
+    /// The error of the last try.
     error: Option<&'static str>,
+    /// Whether the last try has failed, or found no row.
+    has_failed: bool,
 }
 
 /// The connection that a query is run on, in the terms of those who listen.
@@ -77,6 +82,7 @@ impl ObservedQuery {
             at: Instant::now(),
             rows: None,
             error: None,
+            has_failed: false,
         })))
     }
 
@@ -90,13 +96,12 @@ impl ObservedQuery {
 
     /// A try has failed.
     pub(crate) fn note_error(&mut self, error: &Error) {
-        if let Some(observed) = &mut self.0 {
-            observed.error = match error {
-                // The query has succeeded, and has no row.
-                Error::NotFound => None,
-                error => Some(error_kind(error)),
-            };
-            observed.rows = matches!(error, Error::NotFound).then_some(0);
+        let Some(observed) = &mut self.0 else { return };
+        observed.has_failed = true;
+        match error {
+            // The query has succeeded, and has no row.
+            Error::NotFound => observed.rows = Some(0),
+            error => observed.error = Some(error_kind(error)),
         }
     }
 
@@ -126,8 +131,10 @@ impl ObservedQuery {
 
 impl Drop for ObservedQuery {
     fn drop(&mut self) {
-        if let Some(observed) = &mut self.0 {
-            observed.error.get_or_insert("cancelled");
+        if let Some(observed) = &mut self.0
+            && !observed.has_failed
+        {
+            observed.error = Some(CANCELLED);
         }
         self.end();
     }

@@ -97,7 +97,7 @@ impl std::error::Error for NotFound {}
 
 impl IntoResponse for NotFound {
     fn into_response(self) -> Response {
-        tracing::debug!(target: "registry", error = %self, "a request failed with 404 Not Found");
+        tracing::debug!(target: "registry", error = "not found", "a request failed with 404 Not Found");
         response(StatusCode::NOT_FOUND, self.text.as_deref())
     }
 }

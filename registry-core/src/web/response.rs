@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::error_policy::{answer_by_policy, rendered};
 use crate::backend::ConnectError;
-use crate::cause::Chain;
+use crate::cause::Logged;
 use crate::engine::AcquireError;
 use crate::error::Error;
 use crate::query::QueryError;
@@ -29,7 +29,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 ///
 /// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns
 /// violated constraints into `409 Conflict` or another status, and can change the body. The error is logged, with its
-/// causes, as an event with the target `registry`: at the level `DEBUG` for 4xx, `WARN` for 503 and `ERROR` for all
+/// causes and without the values in them, as an event with the target `registry`: at the level `DEBUG` for 4xx, `WARN` for 503 and `ERROR` for all
 /// others.
 ///
 /// ```
@@ -44,7 +44,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, text) = answer_by_policy(&self).unwrap_or_else(|| (status_of(&self), None));
         let (bind, tenant) = database_of(&self);
-        let error = Chain(&self);
+        let error = Logged(&self);
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(target: "registry", bind, tenant, %error, "a request failed with {status}");

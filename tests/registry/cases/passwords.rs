@@ -53,6 +53,12 @@ async fn check<C: Backend>(url: String) {
     let (status, error_of_all) = (registry.status(), registry_core::Error::from(error));
     let json = serde_json::to_string(&status).expect("it serializes");
     let json_of_check = serde_json::to_string(&check).expect("it serializes");
+    // What is for everybody has neither users nor hosts nor the server's words.
+    assert_eq!(check.public().to_string(), "default  down");
+    assert_eq!(
+        serde_json::to_string(&check.public()).expect("it serializes"),
+        r#"{"status":"down","binds":[{"key":"default","status":"down"}]}"#
+    );
     let shown = [
         bind_shown,
         builder_shown,

@@ -11,9 +11,10 @@ use super::start_times::StartTimes;
 use super::statement_errors::BackendRules;
 use super::watch::ConnectionWatch;
 use crate::backend::observed::TransactionDoubts;
+use crate::cause::error_kind;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Effects, TransactionEffect, is_plain_select};
-use crate::telemetry::{FinishedQuery, Statement, error_kind, is_attributed, is_wanted};
+use crate::telemetry::{FinishedQuery, Statement, is_attributed, is_wanted};
 
 /// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], tells those that are queries of
 /// their own, and passes every event on to the program's default instrumentation, if there is one.

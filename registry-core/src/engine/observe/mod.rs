@@ -10,6 +10,7 @@
 //! | [`instrumentation`] | Diesel's events of a connection, which are passed to its watch |
 //! | [`invalidation`] | findings on one connection that concern the other connections of its engine |
 //! | [`holders`] | the tasks that hold the connections of an engine |
+//! | [`since`] | [`AcquiresSince`](since::AcquiresSince): what an engine has done between two snapshots |
 //! | [`stats`] | the counters of an engine, with their spans and events |
 //! | [`events`] | events that do not belong to one connection |
 //! | [`meters`] | the metrics, through the `metrics` facade |
@@ -26,6 +27,7 @@ pub(super) mod instrumentation;
 pub(super) mod invalidation;
 pub(super) mod meters;
 pub(crate) mod read_transaction;
+pub(super) mod since;
 mod start_times;
 pub(super) mod statement_errors;
 pub(super) mod stats;

@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::super::error::AcquireError;
 use super::meters::{CloseReason, EngineMeters, Pending, RetryReason};
+use super::since::Opened;
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::meters::Timer;
@@ -24,6 +25,7 @@ pub(in crate::engine) struct Stats {
     /// The tenant of the engine, if the engine belongs to a tenant.
     tenant: Option<Arc<str>>,
     meters: Arc<EngineMeters>,
+    pub(in crate::engine) opened: Opened,
     direct: AtomicU64,
     waited: AtomicU64,
     timed_out: AtomicU64,
@@ -64,6 +66,7 @@ impl Stats {
             key: settings.key,
             tenant: None,
             meters: Arc::new(EngineMeters::new(settings)),
+            opened: Opened::now(),
             direct: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),

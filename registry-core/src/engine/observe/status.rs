@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::super::reading::{ReadStatus, ReplicaStatus};
+use super::since::{AcquiresSince, Opened};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::{BackendKind, BindKey, DatabaseUrl};
@@ -61,6 +62,12 @@ pub struct EngineStatus {
     /// What is known of each replica of the bind, in the order of the settings. Empty before the first read of a reader.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaStatus>,
+    /// What the engine has done since the last look, see [`Registry::status`](crate::Registry::status), or since an earlier
+    /// snapshot, see [`Status::since`](crate::Status::since). `None` at the first look, and from
+    /// [`Engine::status`](crate::Engine::status).
+    pub since_last: Option<AcquiresSince>,
+    #[serde(skip)]
+    pub(crate) opened: Opened,
 }
 
 /// The last failure of an engine to open a connection.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::MigrateError;
 use crate::backend::driver::Driver;
 use crate::backend::migrate::{AppliedVersion, Migrations};
-use crate::registry::status::write_table;
+use crate::registry::table::{Cell, write_table};
 use crate::settings::BindKey;
 
 /// Which migrations of a bind were run and which are pending, see [`Migrations::status`](super::Migrations::status).
@@ -142,9 +142,10 @@ impl fmt::Display for MigrationStatus {
         writeln!(f)?;
         let rows = self.migrations.iter().map(|entry| {
             let name = entry.name.clone().unwrap_or_else(|| entry.version.clone());
-            [name, entry.state.to_string(), entry.run_on.clone().unwrap_or_default()]
+            let run_on = entry.run_on.as_deref().unwrap_or_default();
+            [Cell::new(name), Cell::new(entry.state), Cell::new(run_on)]
         });
-        let headings = ["migration", "state", "run on"].map(str::to_owned);
-        write_table(f, &std::iter::once(headings).chain(rows).collect::<Vec<_>>())
+        let headings = ["migration", "state", "run on"].map(Cell::new);
+        write_table(f, &std::iter::once(headings).chain(rows).collect::<Vec<_>>(), false)
     }
 }

@@ -121,8 +121,8 @@ macro_rules! for_each_option {
             echo: bool = false,
             set(value: bool) value;
 
-            /// Whether the events of queries have the values that are bound to the statements, in `values`. `false` by
-            /// default.
+            /// Whether the events of queries that are run with [`RunQueryDsl`](crate::RunQueryDsl) have the values that are
+            /// bound to the statements, in `values`. `false` by default.
             ///
             /// In debug builds only: in others it is an error when the registry is built, as values in a log are mostly
             /// somebody's secret.

@@ -1,0 +1,83 @@
+//! What the queries of a registry have done since somebody began to look: for pages that show it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::latencies::Latencies;
+use super::query::RecordedQuery;
+use crate::bind_key::BindKey;
+use crate::settings::Role;
+
+/// How many failed queries are kept.
+const MOST_FAILURES: usize = 50;
+
+/// How many databases are told apart. Queries on further tenants' databases count for the bind as a whole.
+const MOST_DATABASES: usize = 1000;
+
+/// The counts of the queries of a registry, for each database, and the queries that have failed last.
+#[derive(Debug, Default)]
+pub(crate) struct Activity(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    databases: HashMap<Database, QueryCounts>,
+    failures: VecDeque<RecordedQuery>,
+}
+
+/// A database, as far as queries tell it: the bind, the tenant, and whether it was the primary or a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Database {
+    pub(crate) key: BindKey,
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) role: Role,
+}
+
+/// How many queries were run, and how long they took.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct QueryCounts {
+    pub(crate) queries: u64,
+    /// Those of them that have failed. A query whose future was dropped is none of them.
+    pub(crate) failed: u64,
+    pub(crate) latencies: Latencies,
+}
+
+/// The counts of all databases, and the queries that have failed last, the newest at the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ActivitySnapshot {
+    pub(crate) databases: HashMap<Database, QueryCounts>,
+    pub(crate) failures: Vec<RecordedQuery>,
+}
+
+impl Activity {
+    /// Counts a query. Of the statements of transactions, only those that fail matter.
+    pub(super) fn record(&self, query: &RecordedQuery, is_transaction_control: bool) {
+        let has_failed = query.error.is_some_and(|error| error != super::observed::CANCELLED);
+        if is_transaction_control && !has_failed {
+            return;
+        }
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_failed {
+            if state.failures.len() == MOST_FAILURES {
+                state.failures.pop_front();
+            }
+            state.failures.push_back(query.clone());
+        }
+        let mut database =
+            Database { key: query.bind, tenant: query.tenant.clone(), role: query.role };
+        if state.databases.len() >= MOST_DATABASES && !state.databases.contains_key(&database) {
+            database.tenant = None;
+        }
+        let counts = state.databases.entry(database).or_default();
+        counts.queries += 1;
+        counts.failed += u64::from(has_failed);
+        counts.latencies.record(query.elapsed);
+    }
+
+    pub(super) fn snapshot(&self) -> ActivitySnapshot {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ActivitySnapshot {
+            databases: state.databases.clone(),
+            failures: state.failures.iter().cloned().collect(),
+        }
+    }
+}

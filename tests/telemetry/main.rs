@@ -1,0 +1,8 @@
+//! What is told of queries: events, spans, recorded queries.
+
+#[path = "../support/mount.rs"]
+mod mount;
+#[path = "../support/mod.rs"]
+mod support;
+
+mount::mount!(told);
