@@ -153,8 +153,8 @@ mod tests {
     use diesel::result::Error;
 
     use super::*;
+    use crate::cause::error_kind;
     use crate::sql::{Dialect, summary};
-    use crate::telemetry::error_kind;
 
     fn name(sql: &str) -> String {
         let read = summary(Dialect::Postgres, sql);

@@ -12,8 +12,10 @@ use crate::work::Scope;
 #[derive(Clone)]
 pub(super) struct RequestTag {
     key: &'static str,
-    find: Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>,
+    find: Arc<FindTag>,
 }
+
+type FindTag = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
 impl ScopeLayer {
     /// Sets the tag `route` of the statements of each request, if the registry asks for it by

@@ -24,8 +24,8 @@ pub(in crate::engine) struct Stats {
     key: BindKey,
     /// The tenant of the engine, if the engine belongs to a tenant.
     tenant: Option<Arc<str>>,
-    pub(in crate::engine) opened: Opened,
     meters: Arc<EngineMeters>,
+    pub(in crate::engine) opened: Opened,
     direct: AtomicU64,
     waited: AtomicU64,
     timed_out: AtomicU64,
@@ -65,8 +65,8 @@ impl Stats {
         Self {
             key: settings.key,
             tenant: None,
-            opened: Opened::now(),
             meters: Arc::new(EngineMeters::new(settings)),
+            opened: Opened::now(),
             direct: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),

@@ -72,7 +72,7 @@ impl Line {
         Self { class, is_area: false, parts }
     }
 
-    pub(super) fn as_area(self) -> Self {
+    pub(super) fn into_area(self) -> Self {
         Self { is_area: true, ..self }
     }
 }
