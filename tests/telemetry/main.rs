@@ -5,4 +5,6 @@ mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod guide;
+
 mount::mount!(told);

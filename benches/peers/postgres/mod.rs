@@ -65,6 +65,7 @@ fn row(tasks: u32) -> Vec<Subject> {
 fn routed(tasks: u32) -> Vec<Subject> {
     let mut subjects = vec![
         subject!("ours", Finds, |url| Routed(ours::registry(&url))),
+        subject!("ours-recorded", Finds, |url| Routed(ours::recording_registry(&url))),
         subject!("ours-metrics", Finds, |url| Routed(ours::measured_registry(&url))),
         subject!("ours-session", Finds, |url| Sessions(ours::registry(&url))),
     ];

@@ -15,6 +15,12 @@ pub(crate) fn registry(url: &str) -> Registry {
     Registry::builder().bind("default", url).build().expect("a registry")
 }
 
+/// As [`registry`], with the recorder of queries on.
+pub(crate) fn recording_registry(url: &str) -> Registry {
+    let builder = Registry::builder().bind("default", url).record_queries(true);
+    builder.build().expect("a registry")
+}
+
 /// As [`registry`], in a process whose metrics go to the exporter for Prometheus. Nobody asks it for them meanwhile, so what
 /// it has gathered is put together each second, as a server of it would.
 pub(crate) fn measured_registry(url: &str) -> Registry {

@@ -46,6 +46,7 @@ const BARS: &[(&str, Bar)] = &[
     ("row-64", Bar::Speed("deadpool-default", 1.6)),
     ("row-64", Bar::Speed("sqlx-default", 1.6)),
     ("routed-1", Bar::Over("ours-session", 1.05)),
+    ("routed-1", Bar::Variant("ours-recorded", 1.05)),
     ("routed-1", Bar::Variant("ours-metrics", 1.03)),
     ("routed-64", Bar::Over("ours-session", 1.05)),
     ("pipeline-10", Bar::Over("ours-in-a-row", 0.35)),
