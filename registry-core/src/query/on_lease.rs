@@ -59,7 +59,7 @@ pub(super) fn observe(
     at: &'static Location<'static>,
     statement: impl FnOnce(bool) -> Statement,
 ) -> ObservedQuery {
-    ObservedQuery::begin(lease.checkout().map(Checkout::query_subject), at, statement)
+    ObservedQuery::begin(lease.checkout().and_then(Checkout::query_subject), at, statement)
 }
 
 /// The tags of the query, whose span is that of `observed`. What listens to the query is told its text without them.
