@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
@@ -34,17 +35,26 @@ impl fmt::Display for Logged<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut error = self.error;
         loop {
+            error = unshared(error);
             if let Some(error) = error.downcast_ref::<DieselError>() {
                 return write_database_error(f, error);
             }
             write!(f, "{error}")?;
-            let Some(source) = error.source() else { return Ok(()) };
+            let Some(source) = error.source().map(unshared) else { return Ok(()) };
             if (self.may_repeat_values)(error) && !source.is::<DieselError>() {
                 return write_words(f, &source.to_string());
             }
             error = source;
             f.write_str(": ")?;
         }
+    }
+}
+
+/// The error itself, of one that several callers share.
+fn unshared<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    match error.downcast_ref::<Arc<dyn StdError + Send + Sync>>() {
+        Some(shared) => &**shared,
+        None => error,
     }
 }
 
@@ -269,7 +279,8 @@ mod tests {
             DatabaseErrorKind::UniqueViolation,
             Box::new("UNIQUE constraint failed: users.email".to_owned()),
         )));
-        for is_any_type in [|_: &(dyn StdError + 'static)| false, |error| error.is::<Outer>()] {
+        let none: fn(&(dyn StdError + 'static)) -> bool = |_| false;
+        for is_any_type in [none, |error| error.is::<Outer>()] {
             assert_eq!(
                 Logged::new(&error, is_any_type).to_string(),
                 "the query failed: unique_violation: UNIQUE constraint failed: users.email"
@@ -282,6 +293,8 @@ mod tests {
         let error = Outer("it failed with: hunter2".into());
         let is_any_type: fn(&(dyn StdError + 'static)) -> bool = |error| error.is::<Outer>();
         assert_eq!(Logged::new(&error, is_any_type).to_string(), "the query failed");
+        let shared: Arc<dyn StdError + Send + Sync> = Arc::new(error);
+        assert_eq!(Logged::new(&shared, is_any_type).to_string(), "the query failed");
         let error = Outer("Failed to run x with: Duplicate entry 'hunter2' for key 'k'".into());
         let shown = "the query failed: Duplicate entry ? for key ?";
         assert_eq!(Logged::new(&error, is_any_type).to_string(), shown);

@@ -135,7 +135,9 @@ async fn run_all(registry: &Registry, told: &mut Told) {
             told.answer(sql, error).await;
         }
         let mut session = registry.session::<Shop>().await.expect("a session");
-        let _ = session.batch_execute(sql).await;
+        if let Err(error) = session.batch_execute(sql).await {
+            told.answer(sql, Error::from(error)).await;
+        }
         let _ = query().execute(&mut session).await;
         drop(session);
         let mut work = registry.begin();
@@ -256,7 +258,6 @@ async fn neither_a_password_nor_a_value_is_told() {
     }
     let mut leaks: Vec<String> = Vec::new();
     for (who, text) in &told.0 {
-        // A table of texts of the test itself is no leak: the SQL as the name of an answer.
         for secret in SECRETS.iter().filter(|secret| text.contains(**secret)) {
             let at = text.find(secret).expect("it is there");
             let from = text[..at].char_indices().rev().nth(160).map_or(0, |(at, _)| at);
@@ -282,7 +283,7 @@ async fn drivers_log_values_at_debug_level_only_and_no_passwords() {
     for secret in SECRETS {
         for line in of_drivers.iter().filter(|line| line.contains(secret)) {
             let is_debug = line.contains(" DEBUG ") || line.contains(" TRACE ");
-            assert!(is_debug && !secret.ends_with("pass"), "{line}");
+            assert!(is_debug && !["zebrapass", "sesame"].contains(&secret), "{line}");
             assert!(line.contains("tokio_postgres"), "the guide names no other: {line}");
         }
     }

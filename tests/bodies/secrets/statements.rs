@@ -18,7 +18,7 @@ pub(super) fn statements() -> Vec<&'static str> {
         "INSERT INTO orders (id, buyer) VALUES (1, 'okapi', 'okapi')",
         "UPDATE orders SET id = -47110815 WHERE buyer = 'okapi'",
         "SELECT 'okapi' 'okapi FROM",
-        "SELECT FROM WHERE 'okapi\nokapi' okapi = 47110815",
+        "SELECT FROM WHERE 'okapi\nokapi' = 47110815",
     ];
     all.extend(match NAME {
         "postgres" => &POSTGRES[..],
