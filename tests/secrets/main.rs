@@ -31,3 +31,36 @@ fn listeners() -> &'static (support::log::Log, PrometheusHandle) {
         (log, handle)
     })
 }
+
+#[tokio::test]
+async fn urls_that_are_wrong_are_told_without_their_password() {
+    listeners();
+    for url in [
+        "postgres://user:zebrapass@host:port/db",
+        "postgres://user:zebrapass@[::1/db",
+        "postgres://user:zebrapass @host/db",
+        "postgres://user:zebrapass@host/db?sslmode=wrong",
+        "postgres://user:zebrapass@host/db?wrong=1",
+        "postgres://user:zebrapass%zz@host/db",
+        "postgres://user:zebra#zebrapass@host/db",
+        "postgres://user:zebra/zebrapass@host/db",
+        "postgres://user:zebra?zebrapass@host/db",
+        "postgres://user@host/db?password=zebrapass",
+        "postgres://host/db?user=a&password=zebrapass",
+        "postgres:user:zebrapass@host/db",
+        "postgres//user:zebrapass@host/db",
+        "user:zebrapass@host/db",
+        "oracle://user:zebrapass@host/db",
+        "mysql://user:zebrapass@host:port/db",
+        "mysql://user:zebrapass@/db",
+        "mysql://user:zebrapass@host/db?password=zebrapass",
+        "mysql://user@host/db?wrong=1&password=zebrapass",
+        "host=a user=b password=zebrapass",
+    ] {
+        let told = match registry_core::Registry::builder().bind("shop", url).build() {
+            Ok(registry) => format!("{registry:?} {} {:?}", registry.status(), registry.status()),
+            Err(error) => format!("{error} {error:?} {:?}", support::causes(&error)),
+        };
+        assert!(!told.contains("zebrapass"), "{url}: {told}");
+    }
+}
