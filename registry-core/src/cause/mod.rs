@@ -1,14 +1,12 @@
 //! The cause of an error: what a driver has reported, and the chain of sources.
 
 mod kind;
-#[cfg(feature = "axum")]
 mod logged;
 
 use std::error::Error as StdError;
 use std::fmt;
 
 pub(crate) use kind::error_kind;
-#[cfg(feature = "axum")]
 pub(crate) use logged::Logged;
 
 /// What a database driver has reported, in its own words.

@@ -81,6 +81,8 @@ pub use close::CloseReport;
 pub use handle::Registry;
 #[cfg(feature = "cli")]
 pub(crate) use locate::Located;
+#[cfg(feature = "axum")]
+pub(crate) use migrate::logged;
 pub use migrate::{
     BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,

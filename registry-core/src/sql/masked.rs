@@ -18,6 +18,7 @@ pub(crate) fn masked(dialect: Dialect, sql: &str) -> String {
     let mut shown = String::with_capacity(sql.len());
     let mut last: Option<Token> = None;
     let mut last_word = word::NONE;
+    let mut setting = Setting::Unknown;
     loop {
         let mut token = lexer.next();
         if token.kind == Kind::End {
@@ -28,23 +29,15 @@ pub(crate) fn masked(dialect: Dialect, sql: &str) -> String {
             shown.push_str(gap(&sql[end_of_last..token.start]));
         }
         if token.kind == Kind::Unknown {
-            let start_of_next = {
-                lexer.skip_escaped_literal(token);
-                lexer.position()
-            };
-            // A literal with backslashes that is understood by the server's default.
-            if dialect != Dialect::Mysql || start_of_next == token.end {
-                shown.push_str(CUT);
-                return shown;
-            }
-            token.end = start_of_next;
-            token.kind = Kind::Text;
+            shown.push_str(CUT);
+            return shown;
         }
         let text = lexer.text(token);
         let continues_number =
             token.start == end_of_last && last.is_some_and(|last| last.kind == Kind::Number);
         match token.kind {
             Kind::Text | Kind::Number => shown.push_str(MASK),
+            Kind::Word | Kind::Quoted if setting == Setting::Value => shown.push_str(MASK),
             // `0x1F` and `1_000`, of which the lexer sees a number and a word, or a word alone.
             Kind::Word if continues_number => token.kind = Kind::Number,
             Kind::Word if text.starts_with(|first: char| first.is_ascii_digit()) => {
@@ -59,8 +52,40 @@ pub(crate) fn masked(dialect: Dialect, sql: &str) -> String {
             }
             _ => shown.push_str(text),
         }
-        last_word = if token.kind == Kind::Word { keyword(lexer.bytes(token)) } else { word::NONE };
+        let this = if token.kind == Kind::Word { keyword(lexer.bytes(token)) } else { word::NONE };
+        setting = setting.after(token.kind, this, text);
+        // `IS DISTINCT FROM` stands before a value.
+        last_word = if last_word == word::DISTINCT { word::NONE } else { this };
         last = Some(token);
+    }
+}
+
+/// Where the text is in a `SET` or a `PRAGMA`, whose value may be a text without quotes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    /// Before the first word.
+    Unknown,
+    /// In the name of the setting.
+    Name {
+        is_pragma: bool,
+    },
+    Value,
+    /// It is another statement.
+    No,
+}
+
+impl Setting {
+    fn after(self, kind: Kind, this: Keyword, text: &str) -> Self {
+        const PRAGMA: Keyword = keyword(b"PRAGMA");
+        match self {
+            _ if kind == Kind::Semicolon => Self::Unknown,
+            Self::Unknown if this == word::SET => Self::Name { is_pragma: false },
+            Self::Unknown if this == PRAGMA => Self::Name { is_pragma: true },
+            Self::Unknown => Self::No,
+            Self::Name { .. } if text == "=" || this == word::TO => Self::Value,
+            Self::Name { is_pragma: true } if kind == Kind::Open => Self::Value,
+            Self::Name { .. } | Self::Value | Self::No => self,
+        }
     }
 }
 
@@ -89,7 +114,6 @@ mod tests {
         let sql = "SELECT 'it''s', 12.5e3, E'a\\'b', $$x$$, $1 FROM \"t\" WHERE a = -7";
         assert_eq!(masked(Postgres, sql), "SELECT ?, ?, ?, ?, $1 FROM \"t\" WHERE a = -?");
         assert_eq!(masked(Mysql, "SELECT \"a\", 0x1F, `b` FROM t1"), "SELECT ?, ?, `b` FROM t1");
-        assert_eq!(masked(Mysql, "SELECT 'it\\'s', 1"), "SELECT ?, ?");
         assert_eq!(masked(Postgres, "SELECT 0x1F, 1_000, x1"), "SELECT ?, ?, x1");
         assert_eq!(masked(Sqlite, "SELECT x'ff', ?1, `a`"), "SELECT x?, ?1, `a`");
     }
@@ -98,6 +122,21 @@ mod tests {
     fn double_quotes_in_sqlite_may_be_values() {
         let sql = "SELECT \"t\".\"a\" FROM \"t\" WHERE b = \"value\"";
         assert_eq!(masked(Sqlite, sql), "SELECT \"t\".\"a\" FROM \"t\" WHERE b = ?");
+        let sql = "SELECT a IS NOT DISTINCT FROM \"value\"";
+        assert_eq!(masked(Sqlite, sql), "SELECT a IS NOT DISTINCT FROM ?");
+    }
+
+    #[test]
+    fn values_of_settings_are_masked_without_quotes() {
+        let sql = "SET LOCAL app.key TO secret; SELECT a FROM t";
+        assert_eq!(masked(Postgres, sql), "SET LOCAL app.key TO ?; SELECT a FROM t");
+        assert_eq!(masked(Postgres, "SET app.key = \"Secret\""), "SET app.key = ?");
+        assert_eq!(masked(Mysql, "SET a = x, b = y"), "SET a = ?, ? = ?");
+        assert_eq!(masked(Sqlite, "PRAGMA key = secret"), "PRAGMA key = ?");
+        assert_eq!(masked(Sqlite, "PRAGMA key(secret)"), "PRAGMA key(?)");
+        let sql = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+        assert_eq!(masked(Postgres, sql), sql);
+        assert_eq!(masked(Postgres, "UPDATE t SET a = b"), "UPDATE t SET a = b");
     }
 
     #[test]
@@ -110,6 +149,9 @@ mod tests {
     fn text_is_cut_where_it_is_not_understood() {
         assert_eq!(masked(Postgres, "SELECT 1, 'no end secret"), "SELECT ?, …");
         assert_eq!(masked(Mysql, "SELECT 1 /*!50000 'secret' */"), "SELECT ? …");
-        assert_eq!(masked(Postgres, "SELECT 'a\\', 'secret'"), "SELECT …");
+        for dialect in [Postgres, Mysql] {
+            assert_eq!(masked(dialect, "SELECT 'a\\', secret, 'secret'"), "SELECT …");
+            assert_eq!(masked(dialect, "SELECT 'it\\'s', 1"), "SELECT …");
+        }
     }
 }

@@ -108,14 +108,22 @@ impl Reader<'_> {
     /// The next of these words that is not deeper in parentheses than the reader is.
     fn find(&mut self, words: &[Keyword]) -> Option<Token> {
         let from = self.depth;
+        let mut last = word::NONE;
         loop {
             let token = self.lexer.next();
+            let this = if token.kind == Kind::Word {
+                keyword(self.lexer.bytes(token))
+            } else {
+                word::NONE
+            };
+            let before = std::mem::replace(&mut last, this);
             match token.kind {
                 Kind::End | Kind::Unknown | Kind::Semicolon => return None,
                 Kind::Open => self.depth += 1,
                 Kind::Close => self.depth = self.depth.saturating_sub(1),
                 Kind::Word
-                    if self.depth <= from && words.contains(&keyword(self.lexer.bytes(token))) =>
+                    // `IS DISTINCT FROM` stands before a value.
+                    if self.depth <= from && words.contains(&this) && before != word::DISTINCT =>
                 {
                     return Some(token);
                 }
@@ -186,6 +194,8 @@ mod tests {
         assert_summary(Postgres, "(SELECT 1 FROM a) UNION (SELECT 1 FROM b)", "SELECT", Some("a"));
         let with = "WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x";
         assert_summary(Postgres, with, "INSERT", Some("b"));
+        let distinct = "SELECT a IS DISTINCT FROM \"value\" FROM t";
+        assert_summary(Sqlite, distinct, "SELECT", Some("t"));
         assert_summary(Postgres, "SELECT 1", "SELECT", None);
         assert_summary(Postgres, "SELECT 1 FROM (SELECT 2 FROM t) s", "SELECT", None);
         assert_summary(Postgres, "BEGIN; SELECT 1 FROM t", "BEGIN", None);

@@ -6,12 +6,11 @@ use http::{HeaderValue, StatusCode};
 
 use super::error_policy::{answer_by_policy, rendered};
 use crate::backend::ConnectError;
-use crate::cause::Logged;
 use crate::engine::AcquireError;
 use crate::error::Error;
 use crate::query::QueryError;
 use crate::query::paginate::{InvalidCursor, InvalidPage};
-use crate::registry::MigrateError;
+use crate::registry::{MigrateError, logged};
 use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError, WorkFailure};
 
@@ -44,7 +43,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, text) = answer_by_policy(&self).unwrap_or_else(|| (status_of(&self), None));
         let (bind, tenant) = database_of(&self);
-        let error = Logged(&self);
+        let error = logged(&self);
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(target: "registry", bind, tenant, %error, "a request failed with {status}");

@@ -1,6 +1,5 @@
 //! One check of the migrations of a tenant.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -9,7 +8,7 @@ use crate::engine::{AcquireError, EngineUse, MigrationNames};
 use crate::panicked::caught;
 use crate::registry::handle::Registry;
 use crate::registry::migrate::{
-    KnownMigrations, MigrateError, MigrationEntry, MigrationStatus, OpenDatabase,
+    KnownMigrations, MigrateError, MigrationEntry, MigrationStatus, OpenDatabase, logged,
 };
 use crate::settings::{BindKey, WhenPending, WhenUnknown};
 
@@ -136,8 +135,8 @@ impl Check {
                 Err(error) if self.has_freed_resources(&error, started).await => {}
                 Err(error) => {
                     // The callers may all have left.
-                    let cause = &error as &dyn StdError;
-                    tracing::warn!(target: "registry", %bind, tenant, error = cause, "a tenant could not be migrated before its first use");
+                    let cause = logged(&error);
+                    tracing::warn!(target: "registry", %bind, tenant, error = %cause, "a tenant could not be migrated before its first use");
                     return Err(error);
                 }
             }

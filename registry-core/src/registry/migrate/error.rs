@@ -1,9 +1,10 @@
 //! The error of running migrations.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::cause::DriverError;
+use crate::cause::{DriverError, Logged};
 use crate::engine::AcquireError;
 use crate::settings::{BindKey, UnknownBind, WrongBackend, nearest};
 
@@ -290,6 +291,18 @@ pub enum MigrateError {
         /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },
+}
+
+/// `error` in an event: with its causes, and without the values that a database repeats of a statement.
+pub(crate) fn logged<'a>(error: &'a (dyn StdError + 'static)) -> Logged<'a> {
+    Logged::new(error, |error| {
+        // What a migration returns is of any type.
+        let error = error.downcast_ref::<MigrateError>();
+        error.is_some_and(|error| {
+            use MigrateError::{Migration, Revert, TimeLimit};
+            matches!(error, Migration { .. } | Revert { .. } | TimeLimit { .. })
+        })
+    })
 }
 
 /// How often a migration was tried, unless it was once.

@@ -41,6 +41,7 @@ mod status;
 pub(crate) use crate::backend::migrate::Change;
 pub(super) use connection::{MigrationConnection, Purpose, connect};
 pub use error::MigrateError;
+pub(crate) use error::logged;
 pub(crate) use known::{KnownMigrations, MigrationsDigest, known};
 pub use migrations::Migrations;
 pub(super) use on_engine::OpenDatabase;

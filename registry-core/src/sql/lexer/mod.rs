@@ -199,11 +199,6 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Where the next token is looked for, in bytes from the beginning of the text.
-    pub(super) fn position(&self) -> usize {
-        self.at
-    }
-
     fn peek(&self) -> Option<u8> {
         self.sql.as_bytes().get(self.at).copied()
     }

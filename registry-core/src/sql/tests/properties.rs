@@ -4,6 +4,8 @@ use proptest::sample::select;
 use super::super::Dialect::{self, Mysql, Postgres, Sqlite};
 use super::super::keyword::keyword;
 use super::super::lexer::{Kind, Lexer};
+use super::super::masked;
+use super::super::summary;
 use super::super::tables::{Names, tables};
 use super::{effects, mysql, postgres, sqlite};
 
@@ -86,7 +88,112 @@ fn respelled(
     }
 }
 
+/// Literals, with comments among them, that have a word or digits which `masked` must not show.
+fn any_literal(dialect: Dialect) -> impl Strategy<Value = &'static str> {
+    const EVERYWHERE: &[&str] = &[
+        "'zebra'",
+        "'it''s zebra'",
+        "''",
+        "'zebra\nzebra'",
+        "'-- zebra'",
+        "'/* zebra'",
+        "'zebra */'",
+        "'\"zebra'",
+        "'`zebra'",
+        "'[zebra'",
+        "'$$zebra'",
+        "'zebra -- binds: [47]'",
+        "47",
+        "-4.7",
+        "4.7e-4",
+        ".47",
+        "47e4",
+        "0x47",
+        "x'47'",
+        "NULL /* zebra */",
+        "NULL -- zebra\n",
+        "cast('zebra' AS text)",
+    ];
+    let own: &[&str] = match dialect {
+        Postgres => &[
+            r"E'zebra\'zebra'",
+            r"e'\\' || 'zebra'",
+            r"E'\'''||'zebra'",
+            "$$zebra$$",
+            "$q$zebra $$ ' zebra$q$",
+            "U&'zebra'",
+            r"u&'\0061zebra'",
+            "B'101'::text||'zebra'",
+            "'zebra'\n'zebra'",
+            "E'a'\n'zebra\\'zebra'",
+            "4_7",
+            "0b10||'zebra'",
+            r"'\'",
+            r"'zebra\\'",
+            r"'\', 'zebra'",
+            "ARRAY[47, 4]",
+            "'{zebra}'::text[]",
+            "47$$zebra$$",
+            "/* /* zebra */ zebra */ 'zebra'",
+        ],
+        Mysql => &[
+            "\"zebra\"",
+            r"'it\'s zebra'",
+            "\"a\\\"zebra\"",
+            r"'zebra\\'",
+            r"'\', zebra, '",
+            "N'zebra'",
+            "_utf8mb4'zebra'",
+            "_binary 0x47",
+            "b'101'",
+            "NULL # zebra\n",
+            "/*! 'zebra' */",
+            "/*M!100100 zebra */",
+            "4--47",
+            "DATE '4747'",
+        ],
+        Sqlite => &[
+            "\"zebra\"",
+            "a IS DISTINCT FROM \"zebra\"",
+            "a IS NOT DISTINCT\nFROM/* */\"zebra\"",
+            r"'zebra\'",
+            "X'47'",
+            "4_7",
+            "\"ze\"\"bra zebra\"",
+            "max(\"zebra\", \"zebra\")",
+        ],
+    };
+    select([EVERYWHERE, own].concat())
+}
+
 proptest! {
+    #[test]
+    fn no_literal_is_in_masked_text_or_in_a_summary(
+        (dialect, literals, gaps) in any_dialect().prop_flat_map(|dialect| {
+            let literals = prop::collection::vec(any_literal(dialect), 6);
+            (Just(dialect), literals, prop::collection::vec(any_gap(dialect), 12))
+        }),
+        frame in select(&[
+            "SELECT {} , a , {} FROM t WHERE b = {} AND c IN ( {} , {} ) LIMIT {}",
+            "INSERT INTO t ( a , b ) VALUES ( {} , {} ) , ( {} , {} )",
+            "UPDATE t SET a = {} WHERE b = {} OR b > {}",
+            "DELETE FROM t WHERE a LIKE {} ; SELECT {}",
+            "WITH x AS ( SELECT {} ) SELECT {} FROM x WHERE {} = {}",
+            "CALL f ( {} , {} , {} )",
+        ][..]),
+    ) {
+        let mut literals = literals.into_iter().cycle();
+        let mut gaps = gaps.into_iter().cycle();
+        let mut sql = String::new();
+        for part in frame.split(' ') {
+            sql.push_str(if part == "{}" { literals.next().unwrap() } else { part });
+            sql.push_str(gaps.next().unwrap());
+        }
+        let shown = format!("{} {:?}", masked(dialect, &sql), summary(dialect, &sql));
+        prop_assert!(!shown.contains("zebra"), "{}: {}", sql, shown);
+        prop_assert!(!shown.contains(['4', '7']), "{}: {}", sql, shown);
+    }
+
     #[test]
     fn comments_gaps_and_case_make_no_difference(
         ((dialect, sql), gaps) in any_statement().prop_flat_map(|(dialect, sql)| {
