@@ -25,7 +25,9 @@ fn text_after(heading: &str) -> &'static str {
 fn words(line: &str) -> Vec<String> {
     let differs = |word: &str| word.ends_with("ms") || word.contains(".rs:");
     let words = line.split_whitespace().filter(|word| !differs(word));
-    words.map(|word| if word.starts_with("elapsed=") { "elapsed" } else { word }.to_owned()).collect()
+    words
+        .map(|word| if word.starts_with("elapsed=") { "elapsed" } else { word }.to_owned())
+        .collect()
 }
 
 #[tokio::test]
