@@ -1,8 +1,6 @@
 //! Several queries at once on one session of PostgreSQL.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
@@ -35,7 +33,7 @@ async fn each_query_of_a_pipeline_is_told_for_itself() {
         let (one, two) = (registry.new_scope(), registry.new_scope());
         let insert = |id: i32| diesel::insert_into(things::table).values(things::id.eq(id));
         let bare = async {
-            let mut bare = &**session;
+            let mut bare = &*session;
             bare.batch_execute("SELECT 7").await
         };
         let (inserted, failed, counted, bare) = join!(
@@ -162,5 +160,4 @@ async fn tags_of_a_pipeline_are_each_scopes_own() {
         }
     };
     join!(own("a"), own("b"), own("c"));
-    poll_fn(|_| Poll::Ready(())).await;
 }

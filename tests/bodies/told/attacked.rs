@@ -15,8 +15,6 @@ use super::{CREATE, NAME, Shop, order, orders, registry, registry_with};
 use crate::support::{is_at_rest, run_sql};
 
 fn told(queries: &RecordedQueries) -> Vec<(&str, Option<u64>, Option<&str>)> {
-    let told = |query: &'static registry_core::RecordedQuery| query;
-    let _ = told;
     queries
         .iter()
         .map(|query| (query.operation.as_deref().unwrap_or_default(), query.rows, query.error))
@@ -41,7 +39,8 @@ async fn query_that_succeeds_in_its_second_run_has_no_error() {
         // Prepared before the table changes.
         buyers().load::<String>(&registry).await.expect("rows");
         none().load::<String>(&registry).await.expect("no rows");
-        run_sql::<Shop>(&registry, &format!("ALTER TABLE orders ALTER COLUMN buyer TYPE {kind}")).await;
+        run_sql::<Shop>(&registry, &format!("ALTER TABLE orders ALTER COLUMN buyer TYPE {kind}"))
+            .await;
         let scope = registry.new_scope();
         let expected = match at {
             0 => {
@@ -90,7 +89,8 @@ async fn unit_of_work_belongs_to_its_scope_whoever_begins_it() {
 
 #[tokio::test]
 async fn statement_that_was_cut_short_leaves_nothing_to_others() {
-    let url = if NAME == "sqlite" { "sqlite::memory:".to_owned() } else { super::super::database() };
+    let url =
+        if NAME == "sqlite" { "sqlite::memory:".to_owned() } else { super::super::database() };
     let bind = BindSettings::new(url).max_connections(1);
     let registry = Registry::builder().bind("shop", bind).build().expect("good settings");
     run_sql::<Shop>(&registry, CREATE).await;
@@ -170,7 +170,11 @@ async fn rows_that_cannot_be_read_are_told_once() {
             ids().filter(orders::id.le(2)).load::<Fragile>(&registry).await.expect_err("two");
             let load = ids().filter(orders::id.ne(2)).load::<Fragile>(&registry);
             std::panic::AssertUnwindSafe(load).catch_unwind().await.expect_err("three");
-            let all = ids().filter(orders::id.ne(3)).load_stream::<Fragile>(&registry).await.expect("a stream");
+            let all = ids()
+                .filter(orders::id.ne(3))
+                .load_stream::<Fragile>(&registry)
+                .await
+                .expect("a stream");
             let mut all = pin!(all);
             let mut outcomes = Vec::new();
             while let Some(row) = futures_util::StreamExt::next(&mut all).await {
@@ -181,7 +185,8 @@ async fn rows_that_cannot_be_read_are_told_once() {
         })
         .await;
     println!("{}", scope.queries());
-    let told = told(&scope.queries());
+    let queries = scope.queries();
+    let told = told(&queries);
     assert_eq!(told.len(), 4, "{}", scope.queries());
     assert_eq!(told[2].1, Some(2), "{}", scope.queries());
     assert!(told[0].2.is_some() && told[2].2.is_some(), "{}", scope.queries());
@@ -203,7 +208,11 @@ async fn transactions_and_savepoints_add_no_queries() {
         scope
             .enter(async {
                 let mut work = registry.begin();
-                diesel::insert_into(orders::table).values(order(1)).execute(&mut work).await.expect("a row");
+                diesel::insert_into(orders::table)
+                    .values(order(1))
+                    .execute(&mut work)
+                    .await
+                    .expect("a row");
                 diesel::insert_into(orders::table).values(order(1)).execute(&mut work).await.ok();
                 work.rollback().await;
                 let mut session = registry.session::<Shop>().await.expect("a session");
@@ -211,7 +220,10 @@ async fn transactions_and_savepoints_add_no_queries() {
                     .transaction(async |session| {
                         session
                             .transaction(async |session| {
-                                diesel::insert_into(orders::table).values(order(2)).execute(session).await
+                                diesel::insert_into(orders::table)
+                                    .values(order(2))
+                                    .execute(session)
+                                    .await
                             })
                             .await
                     })
@@ -264,7 +276,8 @@ async fn long_statement_is_cut_between_characters() {
 #[tokio::test]
 async fn tenants_are_told_apart() {
     let bind = super::super::tenant_settings(["acme", "globex"]).max_connections(1);
-    let registry = Registry::builder().bind("shop", bind).record_queries(true).build().expect("good");
+    let registry =
+        Registry::builder().bind("shop", bind).record_queries(true).build().expect("good");
     for name in ["acme", "globex"] {
         let tenant = registry.tenant(name).expect("a name");
         let mut session = tenant.session::<Shop>().await.expect("a session");
@@ -275,7 +288,11 @@ async fn tenants_are_told_apart() {
             .enter(async {
                 orders::table.count().get_result::<i64>(&tenant).await.expect("a count");
                 let mut work = tenant.begin();
-                diesel::insert_into(orders::table).values(order(1)).execute(&mut work).await.expect("a row");
+                diesel::insert_into(orders::table)
+                    .values(order(1))
+                    .execute(&mut work)
+                    .await
+                    .expect("a row");
                 work.commit().await.expect("it commits");
             })
             .await;

@@ -25,13 +25,19 @@ async fn questions_for_positions_are_nobodys_queries() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn query_has_the_role_of_the_server_that_has_answered() {
-    let rig = Rig::with(1, |bind| bind.max_lag(None).probe_interval(std::time::Duration::from_secs(60))).await;
+    let rig =
+        Rig::with(1, |bind| bind.max_lag(None).probe_interval(std::time::Duration::from_secs(60)))
+            .await;
     let (primary, replica) = (rig.real_port(0), rig.real_port(1));
     let told = async || {
         let scope = rig.registry.new_scope();
         let port = scope.enter(read(&rig.reader(), 0)).await.expect("a server answers").port;
         let queries = scope.queries();
-        assert_eq!((queries.len(), queries[0].rows, queries[0].error), (1, Some(1), None), "{queries}");
+        assert_eq!(
+            (queries.len(), queries[0].rows, queries[0].error),
+            (1, Some(1), None),
+            "{queries}"
+        );
         let expected = if port == primary { Role::Primary } else { Role::Replica };
         assert_eq!(queries[0].role, expected, "{port}: {queries}");
         port
