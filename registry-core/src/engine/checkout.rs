@@ -22,7 +22,7 @@ use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
 use crate::meters::Timer;
 use crate::settings::{BindKey, EngineSettings};
-use crate::telemetry::{Listeners, QuerySubject, QueryTags};
+use crate::telemetry::{Listeners, QuerySubject, QueryTags, is_wanted};
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -278,14 +278,14 @@ impl<C: Backend> Checkout<C> {
         listeners.tags(self.key(), || self.tenant())
     }
 
-    /// The connection, in the terms of those who listen to queries.
-    pub(crate) fn query_subject(&self) -> QuerySubject<'_> {
-        let watch = self.watch();
-        QuerySubject {
-            settings: &self.engine().settings,
-            listeners: watch.and_then(|watch| watch.listeners()),
-            tenant: watch.and_then(|watch| watch.tenant()),
-        }
+    /// The connection, in the terms of those who listen to queries. `None` if nobody does.
+    pub(crate) fn query_subject(&self) -> Option<QuerySubject<'_>> {
+        let (watch, settings) = (self.watch(), &self.engine().settings);
+        let listeners = watch.and_then(|watch| watch.listeners());
+        is_wanted(settings, listeners.as_ref()).then(|| {
+            let tenant = watch.and_then(|watch| watch.tenant());
+            QuerySubject { settings, listeners, tenant }
+        })
     }
 
     pub(super) fn watch(&self) -> Option<&Arc<ConnectionWatch>> {

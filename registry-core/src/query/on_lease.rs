@@ -60,7 +60,7 @@ pub(super) fn observe(
     at: &'static Location<'static>,
     statement: impl FnOnce(bool) -> Statement,
 ) -> ObservedQuery {
-    ObservedQuery::begin(lease.checkout().map(Checkout::query_subject), at, statement)
+    ObservedQuery::begin(lease.checkout().and_then(Checkout::query_subject), at, statement)
 }
 
 /// The query is about to be run again on `lease`.

@@ -26,7 +26,7 @@ use super::query::RecordedQueries;
 /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
 /// let scope = registry.new_scope();
 /// # scope.record_queries(true); // in release builds, too
-/// scope.enter(events::table.load::<i32>(&registry)).await?;
+/// scope.enter(events::table.select(events::id).load::<i32>(&registry)).await?;
 /// assert_queries!(scope, 1);
 /// # Ok(())
 /// # }

@@ -9,7 +9,7 @@ use diesel::result::Error;
 use tracing::Span;
 
 use super::event;
-use super::finished::{FinishedQuery, Statement, is_wanted};
+use super::finished::{FinishedQuery, Statement};
 use super::listeners::Listeners;
 use crate::attribution::attributed;
 use crate::cause::error_kind;
@@ -57,14 +57,13 @@ impl QuerySubject<'_> {
 
 impl ObservedQuery {
     /// A query that is about to be sent. `statement` is asked for its text, with its values if the argument is true, only if
-    /// somebody listens. `subject` is `None` on a connection without an engine.
+    /// somebody listens. `subject` is `None` if nobody does.
     pub(crate) fn begin(
         subject: Option<QuerySubject<'_>>,
         place: &'static Location<'static>,
         statement: impl FnOnce(bool) -> Statement,
     ) -> Self {
-        let wanting = subject.filter(|on| is_wanted(on.settings, on.listeners.as_ref()));
-        let Some(subject) = wanting else { return Self(None) };
+        let Some(subject) = subject else { return Self(None) };
         let statement = statement(subject.wants_values());
         let QuerySubject { settings, listeners, tenant } = subject;
         let summary = sql::summary(Dialect::of(settings.url.backend()), &statement.sql);

@@ -327,7 +327,7 @@ impl Scope {
     /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
     /// registry
     ///     .try_scope(async {
-    ///         events::table.load::<i32>(&registry).await?;
+    ///         events::table.select(events::id).load::<i32>(&registry).await?;
     ///         let queries = Scope::current()?.queries();
     ///         assert_eq!(queries[0].statement.as_ref(), "SELECT `events`.`id` FROM `events`");
     ///         assert_eq!((queries.len(), queries[0].rows), (1, Some(0)));

@@ -49,7 +49,7 @@ pub(super) const LONGEST_VALUE: usize = 256;
 /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
 /// // SELECT `events`.`id` FROM `events` /*application='shop',bind='default'*/
-/// events::table.load::<i32>(&registry).await?;
+/// events::table.select(events::id).load::<i32>(&registry).await?;
 /// # Ok(())
 /// # }
 /// ```
