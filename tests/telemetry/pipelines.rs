@@ -116,15 +116,12 @@ async fn unit_of_work_and_isolation_by_socket_add_no_queries() {
                     .execute(&mut work)
                     .await
                     .expect("a row");
-                let mut session = work.session::<Main>().await.expect("a session");
-                let _ = &mut session;
-                drop(session);
-                work.rollback().await;
+                work.rollback().await.expect("it rolls back");
                 let mut session = registry.session::<Main>().await.expect("a session");
                 session
                     .transaction(async |session| {
                         diesel::insert_into(things::table)
-                            .values(things::id.eq(2))
+                            .values(things::id.eq(2 + i32::from(isolated)))
                             .execute(session)
                             .await
                     })

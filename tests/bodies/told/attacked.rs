@@ -214,14 +214,14 @@ async fn transactions_and_savepoints_add_no_queries() {
                     .await
                     .expect("a row");
                 diesel::insert_into(orders::table).values(order(1)).execute(&mut work).await.ok();
-                work.rollback().await;
+                work.rollback().await.expect("it rolls back");
                 let mut session = registry.session::<Shop>().await.expect("a session");
                 session
                     .transaction(async |session| {
                         session
                             .transaction(async |session| {
                                 diesel::insert_into(orders::table)
-                                    .values(order(2))
+                                    .values(order(2 + i32::from(isolated)))
                                     .execute(session)
                                     .await
                             })
