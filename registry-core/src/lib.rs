@@ -105,6 +105,8 @@
 #[cfg(feature = "engine")]
 mod async_func;
 #[cfg(feature = "engine")]
+mod attribution;
+#[cfg(feature = "engine")]
 mod backend;
 // A crate of tables names backends, and does not connect.
 #[cfg(not(feature = "engine"))]

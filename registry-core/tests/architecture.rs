@@ -9,7 +9,16 @@ use std::path::{Path, PathBuf};
 /// `error.rs` unites the errors of all operations, and the operations of the rows below it return it. So it may
 /// import the `error.rs` of those, which import nothing of their folder.
 const LAYERS: &[&[&str]] = &[
-    &["async_func", "backend_kind", "bind_key", "cause", "latch", "panicked", "tone"],
+    &[
+        "async_func",
+        "attribution",
+        "backend_kind",
+        "bind_key",
+        "cause",
+        "latch",
+        "panicked",
+        "tone",
+    ],
     &["settings"],
     &["meters"],
     &["sql"],

@@ -10,7 +10,7 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(on_servers: choice, crowds, health, lag, moved, names, on_primary, pairs, refused, rig, scopes, tenants);
+mount::mount!(on_servers: choice, crowds, health, lag, moved, names, on_primary, pairs, refused, rig, scopes, tenants, told);
 
 mod clusters;
 mod foreign;

@@ -6,5 +6,7 @@ mod mount;
 mod support;
 
 mod guide;
+mod pipelines;
+mod reentrant;
 
 mount::mount!(told);

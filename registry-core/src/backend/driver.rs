@@ -24,6 +24,7 @@ use super::migrate::{
 };
 use super::namespace::{Namespace, Presence};
 use super::position::{Position, ServerState};
+use crate::attribution::own;
 use crate::cause::DriverError;
 use crate::settings::{
     BackendKind, DatabaseUrl, Endpoint, EngineOptions, TransactionOptions, WorkOptions,
@@ -203,7 +204,7 @@ pub trait Driver:
         async move {
             let committed = Self::TransactionManager::commit_transaction(self).await;
             let position = match &committed {
-                Ok(()) => timeout(limit, self.position_of_commit()).await,
+                Ok(()) => timeout(limit, own(self.position_of_commit())).await,
                 Err(_) => Ok(Ok(None)),
             };
             (committed, position)

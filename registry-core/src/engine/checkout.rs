@@ -21,7 +21,7 @@ use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
 use crate::meters::Timer;
-use crate::settings::BindKey;
+use crate::settings::{BindKey, EngineSettings};
 use crate::telemetry::{Listeners, QuerySubject, QueryTags, is_wanted};
 
 /// A live connection, checked out until this is dropped.
@@ -290,6 +290,11 @@ impl<C: Backend> Checkout<C> {
 
     pub(super) fn watch(&self) -> Option<&Arc<ConnectionWatch>> {
         self.permit.as_ref().and_then(Permit::lease).and_then(|lease| lease.watch())
+    }
+
+    /// The settings of the engine that the connection belongs to.
+    pub(crate) fn settings(&self) -> &Arc<EngineSettings> {
+        &self.engine().settings
     }
 
     /// Passes the connection to `work` by value. `work` returns the connection.

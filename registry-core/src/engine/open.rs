@@ -18,10 +18,10 @@ use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::reading::ReplicaCheck;
 use super::typed::TypedEngine;
 use super::use_count::{EngineOwner, UseCount};
+use crate::attribution::own;
 use crate::backend::position::Position;
 use crate::backend::{Backend, ConnectError};
 use crate::settings::{BackendKind, EngineSettings, Role};
-use crate::telemetry::own;
 
 /// Opens the engine of these settings. The engine connects at its first use. `owner` is set if the engine is opened on
 /// demand.

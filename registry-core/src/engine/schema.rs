@@ -10,8 +10,8 @@ use super::isolation::run_to_completion;
 use super::observe::caller::Caller;
 use super::setup::{forget_statements, has_setup, set_up, setup_error};
 use super::typed::TypedEngine;
+use crate::attribution::own;
 use crate::backend::{Backend, ConnectError};
-use crate::telemetry::own;
 
 impl<C: Backend> TypedEngine<C> {
     /// Runs the statements that switch a connection to a schema, for at most `check_timeout`. False if the schema does not

@@ -6,10 +6,10 @@ use diesel::result::{DatabaseErrorKind, Error};
 use tokio::time::timeout;
 
 use super::checkout::Checkout;
+use crate::attribution::own;
 use crate::backend::Backend;
 use crate::backend::error_class::{Diagnosis, ErrorClass};
 use crate::backend::observed::{TransactionDoubts, TransactionStatus};
-use crate::telemetry::own;
 
 impl<C: Backend> Checkout<C> {
     /// `error`, or the server's own message if the server has ended the connection: the driver only reports that the

@@ -7,9 +7,9 @@ use diesel::QueryResult;
 
 use super::checkout::Checkout;
 use super::transaction_state::{TransactionEnd, TransactionState};
+use crate::attribution::own;
 use crate::backend::Backend;
 use crate::backend::observed::{SessionEffects, TransactionDoubts};
-use crate::telemetry::own;
 
 impl<C: Backend> Checkout<C> {
     /// How a transaction has ended, if it has. The server is asked if a statement since the last probe may have ended the

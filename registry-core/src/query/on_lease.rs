@@ -50,6 +50,7 @@ where
         observed.note_error(&error);
         let repeatable = |rule| kept.into_repeatable(rule);
         (lease, query) = lease_for_retry::<E, B, _>(lease, error, repeatable, again, at).await?;
+        run_again(&lease, &mut observed);
     }
 }
 
@@ -60,6 +61,11 @@ pub(super) fn observe(
     statement: impl FnOnce(bool) -> Statement,
 ) -> ObservedQuery {
     ObservedQuery::begin(lease.checkout().and_then(Checkout::query_subject), at, statement)
+}
+
+/// The query is about to be run again on `lease`.
+pub(super) fn run_again(lease: &impl Lease, observed: &mut ObservedQuery) {
+    observed.run_again(lease.checkout().map(Checkout::settings));
 }
 
 /// The tags of the query, whose span is that of `observed`. What listens to the query is told its text without them.

@@ -16,7 +16,7 @@ use super::erased::ErasedQuery;
 use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
 use super::executor::{Lender, LenderBackend};
-use super::on_lease::{observe, tags};
+use super::on_lease::{observe, run_again, tags};
 use super::retry::{lease_for_retry, may_retry};
 use crate::engine::OpenRows;
 
@@ -86,7 +86,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                                     Err(QueryError::new(database, None, error).into())
                                 }
                                 None => {
-                                    observed.end();
+                                    observed.end_of_rows();
                                     return open.end();
                                 }
                             };
@@ -103,8 +103,12 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                 let repeatable = |rule| kept.into_repeatable(rule);
                 match lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await {
                     Ok(next) => (lease, query) = next,
-                    Err(error) => return sender.put(Event::Row(Err(error))).await,
+                    Err(error) => {
+                        observed.end();
+                        return sender.put(Event::Row(Err(error))).await;
+                    }
                 }
+                run_again(&lease, &mut observed);
             }
         };
         let mut rows = Self { producer: Some(Box::pin(producer)), slot };

@@ -21,7 +21,7 @@ use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend, QueryPlace};
-use super::on_lease::{load_on_lease, observe, tags};
+use super::on_lease::{load_on_lease, observe, run_again, tags};
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -116,6 +116,7 @@ where
             let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
+            run_again(&lease, &mut observed);
         }
     })
 }
@@ -180,6 +181,7 @@ where
             observed.note_error(&error);
             (lease, command) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
+            run_again(&lease, &mut observed);
         }
     })
 }

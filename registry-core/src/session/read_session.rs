@@ -12,11 +12,11 @@ use super::transaction::{
     HasSession, Lent, OpenTransaction, database_error, run_in_transaction, run_transaction,
 };
 use crate::async_func::AsyncFunc;
+use crate::attribution::own;
 use crate::backend::driver::Driver;
 use crate::bind::Bind;
 use crate::engine::{AnyEngine, ReadPlace, ReadTransaction};
 use crate::settings::{DatabaseUrl, Role, TransactionOptions};
-use crate::telemetry::own;
 
 /// How often a transaction is begun until it is on the server that the session reads from: a pooler may lead to several.
 const MAX_SERVERS: u32 = 16;
@@ -224,7 +224,7 @@ impl<B: Bind> ReadSession<B> {
         let limit = self.session.options().check_timeout;
         let effects = self.session.checkout().session_effects();
         let mut lent = Lent { on: self, is_settled: false };
-        let asking = B::Connection::server_state(&mut **lent.on.session_mut());
+        let asking = own(B::Connection::server_state(&mut **lent.on.session_mut()));
         let Ok(answer) = timeout(limit, asking).await else {
             let message = "the pooler did not answer in time on which server the transaction is";
             return Err(database_error(DatabaseErrorKind::UnableToSendCommand, message));

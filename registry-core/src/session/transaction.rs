@@ -7,12 +7,12 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::Session;
 use crate::async_func::AsyncFunc;
+use crate::attribution::own;
 use crate::backend::driver::Driver;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{AnyEngine, DEPTH_WHILE_LENT, TransactionEnd, TransactionState};
 use crate::settings::TransactionOptions;
-use crate::telemetry::own;
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 

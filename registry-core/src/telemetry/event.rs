@@ -108,6 +108,11 @@ pub(super) fn span(settings: &EngineSettings, tenant: Option<&str>, read: &Summa
     )
 }
 
+/// Records in the span of a query that it is run on another server now.
+pub(super) fn note_role(span: &Span, settings: &EngineSettings) {
+    span.record("role", tracing::field::display(settings.role));
+}
+
 /// Records in the span of a query how it has ended.
 pub(super) fn end_span(span: &Span, query: &RecordedQuery) {
     span.record("db.query.text", &*query.statement);

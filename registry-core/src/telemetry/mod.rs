@@ -3,7 +3,7 @@
 //! A query that is run with [`RunQueryDsl`](crate::RunQueryDsl) is observed as a whole, from the moment that it is sent until
 //! its last row was read: [`observed`] is what `query/` holds meanwhile. All other statements on connections of an engine,
 //! such as those of diesel-async's own methods, and `BEGIN` and `COMMIT`, are seen by the engine's instrumentation
-//! (`engine/observe/instrumentation.rs`). [`attribution`] tells the two apart. Either way a [`FinishedQuery`] is the result,
+//! (`engine/observe/instrumentation.rs`). `attribution.rs` tells the two apart. Either way a [`FinishedQuery`] is the result,
 //! which [`finished`] hands to all who listen. When nobody listens, nothing is measured and nothing is formatted.
 //!
 //! | file | contents |
@@ -13,7 +13,6 @@
 //! | [`recorder`] | a bounded record of queries; the warning of a query that runs many times from one place |
 //! | [`listeners`] | who listens: the registry, and the scopes that a task is in |
 //! | [`observed`] | a query while it runs |
-//! | [`attribution`] | which statements belong to an observed query |
 //! | [`finished`] | a query that has ended: to whom it is told |
 //! | [`event`] | the event and the span of a query |
 //! | [`activity`], [`latencies`] | counts and latencies of each database, since somebody looks |
@@ -25,7 +24,6 @@
 #[cfg(feature = "dashboard")]
 mod activity;
 mod assert_queries;
-mod attribution;
 mod event;
 mod finished;
 #[cfg(feature = "dashboard")]
@@ -42,7 +40,6 @@ mod timings;
 #[cfg(feature = "dashboard")]
 pub(crate) use activity::{ActivitySnapshot, Database, QueryCounts};
 pub use assert_queries::assert_query_count;
-pub(crate) use attribution::{is_attributed, own};
 pub(crate) use finished::{FinishedQuery, Statement, is_wanted};
 pub(crate) use listeners::{Listeners, RegistryTelemetry, ScopeTelemetry};
 pub(crate) use observed::{ObservedQuery, QuerySubject};

@@ -8,10 +8,10 @@ use std::time::{Instant, SystemTime};
 use diesel::result::Error;
 use tracing::Span;
 
-use super::attribution::attributed;
 use super::event;
 use super::finished::{FinishedQuery, Statement};
 use super::listeners::Listeners;
+use crate::attribution::attributed;
 use crate::cause::error_kind;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Summary};
@@ -119,11 +119,32 @@ impl ObservedQuery {
         }
     }
 
+    /// It is about to be run again, on an engine with these settings, which may be one of another server. What is told is what
+    /// the last run has done.
+    pub(crate) fn run_again(&mut self, on: Option<&Arc<EngineSettings>>) {
+        let Some(observed) = &mut self.0 else { return };
+        (observed.rows, observed.error, observed.has_failed) = (None, None, false);
+        let Some(settings) = on else { return };
+        if let Some(span) = &observed.span
+            && settings.role != observed.settings.role
+        {
+            event::note_role(span, settings);
+        }
+        observed.settings = Arc::clone(settings);
+    }
+
     /// The query has succeeded, with that many rows.
     pub(crate) fn end_with(&mut self, rows: usize) {
         if let Some(observed) = &mut self.0 {
-            observed.error = None;
             observed.rows = Some(rows as u64);
+        }
+        self.end();
+    }
+
+    /// All rows have arrived.
+    pub(crate) fn end_of_rows(&mut self) {
+        if let Some(observed) = &mut self.0 {
+            observed.rows.get_or_insert(0);
         }
         self.end();
     }

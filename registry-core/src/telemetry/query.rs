@@ -52,7 +52,9 @@ pub struct RecordedQuery {
 impl RecordedQuery {
     /// How many bytes it takes.
     pub(super) fn size(&self) -> usize {
-        size_of::<Self>() + self.statement.len()
+        let names = [&self.tenant, &self.operation, &self.table];
+        let names = names.into_iter().flatten().map(|name| name.len()).sum::<usize>();
+        size_of::<Self>() + self.statement.len() + names
     }
 }
 

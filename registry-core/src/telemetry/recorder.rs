@@ -203,6 +203,15 @@ mod tests {
     }
 
     #[test]
+    fn names_take_room_as_well() {
+        let recorder = Recorder::of_scope(RecordOptions::new().max_bytes(2 * query("a", 1).size()));
+        for _ in 0..3 {
+            recorder.record(&RecordedQuery { table: Some("t".into()), ..query("a", 1) });
+        }
+        assert_eq!(recorder.queries().len(), 1);
+    }
+
+    #[test]
     fn registry_keeps_the_slowest() {
         let recorder = Recorder::of_registry(RecordOptions::new().limit(1));
         for millis in [5, 40, 10] {

@@ -1,5 +1,6 @@
 //! What is told of queries, on each backend.
 
+mod attacked;
 mod events;
 mod recorded;
 

@@ -50,6 +50,7 @@ use super::pipelines::Pipelines;
 use super::position::ServerState;
 use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
+use crate::attribution::own;
 use crate::cause::DriverError;
 use crate::settings::{
     BackendKind, DatabaseUrl, Endpoint, EngineOptions, Pooler, TransactionOptions, WorkOptions,
@@ -245,7 +246,7 @@ impl Driver for Postgres {
         let (committed, state) = {
             let (mut committing, mut asking) = (&*self, &*self);
             let commit = pin!(committing.batch_execute("COMMIT"));
-            let ask = pin!(server_state::ask(&mut asking));
+            let ask = pin!(own(server_state::ask(&mut asking)));
             match select(commit, ask).await {
                 Either::Left((committed, ask)) => (committed, timeout(limit, ask).await),
                 Either::Right((state, commit)) => (commit.await, Ok(state)),

@@ -10,11 +10,12 @@ use diesel::result::Error;
 use super::start_times::StartTimes;
 use super::statement_errors::BackendRules;
 use super::watch::ConnectionWatch;
+use crate::attribution::is_attributed;
 use crate::backend::observed::TransactionDoubts;
 use crate::cause::error_kind;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Effects, TransactionEffect, is_plain_select};
-use crate::telemetry::{FinishedQuery, Statement, is_attributed, is_wanted};
+use crate::telemetry::{FinishedQuery, Statement, is_wanted};
 
 /// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], tells those that are queries of
 /// their own, and passes every event on to the program's default instrumentation, if there is one.
@@ -133,7 +134,9 @@ impl WatchInstrumentation {
             };
             let _ = write!(ForEachPiece(note), "{query}");
         }
-        if !is_attributed()
+        // A statement of the borrower's that was cut short has left its beginning behind, which belongs to no other.
+        if self.watch.is_lent()
+            && !is_attributed()
             && let Some(started) = self.started.pop(|| sql_of(query, self.rules.dialect))
         {
             self.tell(query, started, error);

@@ -107,9 +107,7 @@ impl ConnectionWatch {
         self.is_in_tracked_transaction.store(false, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
         self.set_tenant(None);
-        if self.has_listeners.swap(false, Ordering::Relaxed) {
-            *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
+        self.forget_listeners();
         self.writes.close();
     }
 
@@ -122,6 +120,8 @@ impl ConnectionWatch {
         self.writes.close();
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
+        // An idle connection must not keep the records of a scope in memory.
+        self.forget_listeners();
     }
 
     pub(in crate::engine) fn set_holder(&self, caller: Caller) {
@@ -253,6 +253,12 @@ impl ConnectionWatch {
         self.has_listeners.store(true, Ordering::Relaxed);
     }
 
+    fn forget_listeners(&self) {
+        if self.has_listeners.swap(false, Ordering::Relaxed) {
+            *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     /// Who listens to the queries of the checkout.
     pub(in crate::engine) fn listeners(&self) -> Option<Listeners> {
         if !self.has_listeners.load(Ordering::Relaxed) {
@@ -366,5 +372,20 @@ impl ConnectionWatch {
 
     pub(in crate::engine) fn restore_session_effects(&self, effects: SessionEffects) {
         self.observed.session.restore_effects(effects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_connection_keeps_nobody_who_has_listened() {
+        let watch = ConnectionWatch::default();
+        watch.begin_checkout(Caller::current());
+        watch.set_listeners(Listeners::default());
+        assert!(watch.listeners().is_some());
+        watch.end_checkout();
+        assert!(watch.listeners().is_none());
     }
 }

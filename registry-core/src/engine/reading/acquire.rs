@@ -28,6 +28,7 @@ use super::counts::OnPrimary;
 use super::member::{Member, in_millis};
 use super::replicas::Replicas;
 use super::request::{ReadRequest, WantedPosition};
+use crate::attribution::own;
 use crate::backend::Backend;
 use crate::cause::Chain;
 use crate::settings::{Role, WhenBehind};
@@ -365,7 +366,7 @@ impl<C: Backend> Read<'_, C> {
     ) -> Result<crate::backend::position::ServerState, String> {
         let limit = self.engine.settings.options.check_timeout.min(self.remaining());
         let effects = checkout.session_effects();
-        let answer = timeout(limit, checkout.connection_mut().server_state()).await;
+        let answer = timeout(limit, own(checkout.connection_mut().server_state())).await;
         checkout.restore_session_effects(effects);
         match answer {
             Ok(answer) => answer.map_err(|error| error.to_string()),

@@ -10,8 +10,8 @@ use super::super::error::AcquireError;
 use super::super::observe::read_transaction::{ReadPlace, ReadTransaction};
 use super::super::typed::TypedEngine;
 use super::acquire::Read;
+use crate::attribution::own;
 use crate::backend::{Backend, ConnectError};
-use crate::telemetry::own;
 
 impl<C: Backend> Read<'_, C> {
     /// Whether the connections of the engine may write, unless they are kept from it.

@@ -4,12 +4,12 @@ use diesel::QueryResult;
 use diesel_async::{SimpleAsyncConnection, TransactionManager};
 
 use super::bind::{BindParticipant, TransactionManagerOf, depth};
+use crate::attribution::own;
 use crate::backend::Backend;
 use crate::backend::driver::Driver;
 use crate::bind::Bind;
 use crate::session::Session;
 use crate::settings::WorkOptions;
-use crate::telemetry::own;
 use crate::work::error::WorkError;
 
 impl<B: Bind> BindParticipant<B> {
@@ -59,7 +59,7 @@ impl<B: Bind> BindParticipant<B> {
             // The mark must be newer than the savepoints. Without test isolation and savepoints, the mark was set with the
             // BEGIN above.
             if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
-                connection.batch_execute(mark).await?;
+                own(connection.batch_execute(mark)).await?;
             }
             QueryResult::Ok(has_entered_work)
         };

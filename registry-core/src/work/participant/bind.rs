@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 use super::any::{AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification};
+use crate::attribution::own;
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 use crate::backend::position::Position;
@@ -21,7 +22,6 @@ use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
 use crate::settings::BindKey;
-use crate::telemetry::own;
 use crate::token::Token;
 use crate::work::error::WorkError;
 

@@ -1,4 +1,4 @@
-//! Which statements belong to an observed query.
+//! Which statements belong to an observed query, or are this crate's own.
 //!
 //! The instrumentation of a connection sees each statement, in the poll of the future that sends it. So a query marks
 //! its thread while its future is polled: what the instrumentation sees meanwhile is a part of the query, and no query of its
@@ -38,7 +38,7 @@ impl Drop for Mark {
 }
 
 /// Runs `future`, whose statements belong to an observed query, in the query's span.
-pub(super) async fn attributed<F: Future>(span: Option<&Span>, future: F) -> F::Output {
+pub(crate) async fn attributed<F: Future>(span: Option<&Span>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let _mark = Mark::set();
@@ -48,7 +48,7 @@ pub(super) async fn attributed<F: Future>(span: Option<&Span>, future: F) -> F::
     .await
 }
 
-/// Runs `future`, whose statements are the engine's own and nobody's query.
+/// Runs `future`, whose statements are this crate's own and nobody's query.
 pub(crate) async fn own<F: Future>(future: F) -> F::Output {
     attributed(None, future).await
 }
