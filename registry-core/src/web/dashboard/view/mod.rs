@@ -52,7 +52,7 @@ pub(super) struct Snapshot<'a> {
 impl<'a> Snapshot<'a> {
     pub(super) fn of(registry: &'a Registry, known: &'a Known) -> Self {
         Self {
-            status: registry.status(),
+            status: registry.snapshot(),
             keys: registry.bind_keys(),
             known,
             queries: registry.queries(),
