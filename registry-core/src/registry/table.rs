@@ -61,7 +61,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// Whether a character turns the direction of what follows, beyond its cell, or ends a line (Unicode's annex 9).
-fn turns(character: char) -> bool {
+pub(crate) fn turns(character: char) -> bool {
     matches!(
         u32::from(character),
         0x061C | 0x200E | 0x200F | 0x2028..=0x202E | 0x2066..=0x2069
