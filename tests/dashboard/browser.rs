@@ -14,7 +14,7 @@ use registry_core::{BindDsl, EngineOptions, Registry, RunQueryDsl, binds};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::rig::{page_of, serve};
+use crate::rig::{page_of, serve, serve_blindly};
 use crate::support::chromium::{Browser, Looks};
 use crate::support::{fresh_folder, mortal_postgres, postgres, sqlite_file, workspace};
 
@@ -271,7 +271,7 @@ async fn page_fits_every_screen_in_light_and_dark() {
             browser.eval("matchMedia('(prefers-color-scheme: dark)').matches"),
             json!(is_dark)
         );
-        for (width, height) in [(1200, 1000), (768, 1024), (360, 740)] {
+        for (width, height) in [(1200, 1000), (768, 1024), (360, 740), (320, 600)] {
             browser.screen(width, height);
             browser.until("document.getElementById('live').textContent === 'live'");
             assert_eq!(browser.eval(FITS), json!(true), "{theme} {width}");
@@ -326,4 +326,148 @@ async fn closed_registry_ends_the_stream_and_the_page_says_so() {
         "document.getElementById('summary').textContent.includes('The registry is closed.')",
     );
     assert_no_complaints(&browser);
+}
+
+/// What of the text on the page is hard to read for people with poor eyes: the contrast of each to what is behind it, where
+/// that is below 4.5 (WCAG 2.1, AA).
+const PALE: &str = r"(() => {
+    const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const linear = (part) => ((part /= 255) <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const behind = (element) => {
+        for (; element; element = element.parentElement) {
+            const [r, g, b, a = 1] = parts(getComputedStyle(element).backgroundColor);
+            if (a === 1) return [r, g, b];
+        }
+        return [255, 255, 255];
+    };
+    const found = new Set();
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
+        const [a, b] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) found.add(`${element.className || element.nodeName} ${contrast.toFixed(2)}`);
+    }
+    return [...found];
+})()";
+
+/// What of the page a screen reader could not tell: rules of axe that a page such as this could break.
+const UNNAMED: &str = r"(() => {
+    const found = [];
+    const ids = [...document.querySelectorAll('[id]')].map((element) => element.id);
+    for (const id of new Set(ids)) {
+        if (ids.filter((other) => other === id).length > 1) found.push(`twice: ${id}`);
+    }
+    for (const element of document.querySelectorAll('[aria-labelledby]')) {
+        const named = document.getElementById(element.getAttribute('aria-labelledby'));
+        if (!named?.textContent.trim()) found.push(`no name: ${element.outerHTML.slice(0, 80)}`);
+    }
+    for (const element of document.querySelectorAll('a, summary, [role=img], [role=region]')) {
+        const label = element.getAttribute('aria-label') || element.getAttribute('aria-labelledby');
+        if (!label && !element.textContent.trim()) found.push(`no name: ${element.outerHTML.slice(0, 80)}`);
+    }
+    for (const link of document.querySelectorAll('a[href^=\\#]')) {
+        if (!document.getElementById(link.hash.slice(1))) found.push(`leads nowhere: ${link.hash}`);
+    }
+    for (const region of document.querySelectorAll('*')) {
+        const style = getComputedStyle(region);
+        const scrolls = region.scrollWidth > region.clientWidth + 1 && ['auto', 'scroll'].includes(style.overflowX);
+        if (scrolls && region.tabIndex < 0) found.push(`scrolls without keyboard: ${region.className}`);
+    }
+    let level = 1;
+    for (const heading of document.querySelectorAll('h1, h2, h3, h4')) {
+        const next = Number(heading.nodeName[1]);
+        if (next > level + 1) found.push(`skips a level: ${heading.textContent}`);
+        level = next;
+    }
+    const landmarks = 'main, nav, header, [role=status], .skip, script, noscript';
+    for (const child of document.body.children) {
+        if (!child.matches(landmarks)) found.push(`outside of landmarks: ${child.outerHTML.slice(0, 80)}`);
+    }
+    return found;
+})()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser: ./tests/run.sh --browser"]
+async fn page_is_for_people_who_see_badly_or_not_at_all() {
+    let server = mortal_postgres().await;
+    let registry = prepared(&server.database("page")).await;
+    let load = Load::on(&registry);
+    // Nothing tells it who reads it, so it has its banner.
+    let address = serve_blindly(page_of(&registry)).await;
+    for is_dark in [false, true] {
+        let browser = Browser::start(Looks { is_dark, ..Looks::default() });
+        browser.screen(1200, 1000);
+        browser.go(&url(address));
+        browser.until("document.getElementById('live').textContent === 'live'");
+        browser.until("document.querySelectorAll('#tenants tbody tr').length === 4");
+        browser.until("document.querySelectorAll('#errors li').length > 0");
+        if is_dark {
+            server.kill9();
+            browser.until("document.querySelectorAll('.pill.bad').length > 0");
+            browser.picture(&picture("dark-outage"));
+        }
+        assert_eq!(browser.eval(PALE), json!([]), "dark: {is_dark}");
+        assert_eq!(browser.eval(UNNAMED), json!([]), "dark: {is_dark}");
+        // Twice as large, as the browser's zoom makes it: half as many pixels.
+        browser.screen(640, 500);
+        assert_eq!(browser.eval(FITS), json!(true));
+        browser.screen(320, 600);
+        assert_eq!(browser.eval(FITS), json!(true));
+        assert_eq!(browser.eval(UNNAMED), json!([]), "dark: {is_dark}");
+        browser.picture(&picture(if is_dark { "dark-320" } else { "light-320" }));
+        // Nothing moves by itself.
+        let moving = "document.getAnimations().length + [...document.querySelectorAll('*')].filter((element) => \
+             parseFloat(getComputedStyle(element).transitionDuration) > 0).length";
+        assert_eq!(browser.eval(moving), json!(0));
+        assert_no_complaints(&browser);
+    }
+    load.stop().await;
+    server.start();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser: ./tests/run.sh --browser"]
+async fn policy_of_the_page_refuses_what_is_not_its_own() {
+    let registry = prepared(&postgres().database("page")).await;
+    let address = serve(page_of(&registry)).await;
+    let browser = Browser::start(Looks::default());
+    browser.screen(1200, 1000);
+    browser.go(&url(address));
+    browser.until("document.getElementById('live').textContent === 'live'");
+    assert_no_complaints(&browser);
+    // Whatever got into the page as elements would do nothing.
+    browser.eval(
+        "(() => { window.hit = 0; window.refused = []; \
+         document.addEventListener('securitypolicyviolation', (event) => window.refused.push(event.effectiveDirective)); \
+         const into = document.createElement('div'); document.body.append(into); \
+         into.innerHTML = '<img src=x onerror=\"window.hit=1\"><p style=\"color:red\" onclick=\"window.hit=1\">x</p><form action=\"/x\"><button>x</button></form><iframe src=\"/x\"></iframe>'; \
+         into.querySelector('p').click(); into.querySelector('button').click(); \
+         const script = document.createElement('script'); script.textContent = 'window.hit = 1'; into.append(script); \
+         const base = document.createElement('base'); base.href = 'http://evil.example/'; document.head.append(base); \
+         fetch('http://127.0.0.1:9/').catch(() => {}); })()",
+    );
+    for directive in [
+        "img-src",
+        "style-src-attr",
+        "script-src-attr",
+        "script-src-elem",
+        "form-action",
+        "frame-src",
+        "base-uri",
+        "connect-src",
+    ] {
+        browser.until(&format!("window.refused.includes('{directive}')"));
+    }
+    assert_eq!(browser.eval("window.hit"), json!(0));
+    // A mark that turns the direction of text in a statement leaves what stands beside it as it is.
+    let turned = "SELECT 1 AS \"a\u{202e}b\" FROM \"nothing\u{2067}\"";
+    assert!(sql_query(turned).bound_to::<Catalogue>().execute(&registry).await.is_err());
+    browser.until("document.querySelectorAll('#errors .message code').length > 0");
+    let place = "(() => { const place = document.querySelector('#errors .message .muted').firstChild; const range = document.createRange(); \
+         const at = (offset) => { range.setStart(place, offset); range.setEnd(place, offset + 1); return range.getBoundingClientRect().left; }; return at(0) < at(1); })()";
+    assert_eq!(browser.eval(place), json!(true), "from left to right");
+    browser.picture(&picture("turned"));
 }

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 use registry_core::settings::BindSettings;
+use registry_core::web::{DashboardOptions, dashboard_with};
 use registry_core::{AsyncSqliteConnection, BindDsl, EngineOptions, Registry, RunQueryDsl, binds};
 
-use crate::rig::{get, page_of, serve};
-use crate::support::{fresh_folder, postgres};
+use crate::rig::{get, page_of, read_until, sent, serve};
+use crate::support::{eventually, fresh_folder, mariadb, mortal_postgres, postgres};
 
 binds! {
     Main: Sqlite = "default";
+    Sales: Mysql = "sales";
+    Orders: Postgres = "orders";
 }
 
 /// The text of the element that shows a figure of the first bind.
@@ -135,4 +139,86 @@ async fn page_of_a_closed_registry_says_so() {
     registry.close().await;
     let page = get(address, "/databases", "").await.body;
     assert!(page.contains("The registry is closed."), "{page}");
+}
+
+#[tokio::test]
+async fn texts_of_any_size_and_kind_stay_in_their_place() {
+    let builder = Registry::builder().bind("default", "sqlite::memory:").record_queries(true);
+    let registry = builder.build().expect("good settings");
+    let hostile =
+        "</script></style><script>alert(1)</script>\u{202e}\u{2066}\r\ndata: x\n\nevent: y";
+    let select = format!("SELECT 1 AS \"{hostile}\" FROM \"{}\"", "ü".repeat(500_000));
+    let failed = sql_query(select).bound_to::<Main>().execute(&registry).await;
+    assert!(failed.is_err(), "there is no such table");
+    let title = "</title><script>alert(1)</script>\" onload=\"x";
+    let options = DashboardOptions::new().title(title);
+    let page = Router::new().nest("/databases", dashboard_with(registry, options));
+    let address = serve(page).await;
+    let page = get(address, "/databases", "").await.body;
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert!(!page.contains("\" onload"), "{page}");
+    assert!(page.len() < 100_000, "{} bytes", page.len());
+    let mut stream = sent(address, "/databases?live", "").await;
+    let events = read_until(&mut stream, "event: at").await;
+    assert!(!events.contains("\nevent: y") && !events.contains("\ndata: x"), "{events}");
+    assert!(!events.contains("<script"), "{events}");
+}
+
+#[tokio::test]
+async fn values_that_only_one_server_takes_for_values_are_not_on_the_page() {
+    let builder = Registry::builder().record_queries(true);
+    let builder = builder.bind("sales", mariadb().database("page"));
+    let builder = builder.bind("orders", postgres().database("page"));
+    let registry = builder.build().expect("good settings");
+    let address = serve(page_of(&registry)).await;
+    // Failures are kept from the first look on.
+    get(address, "/databases", "").await;
+    let select = "SELECT * FROM nothing WHERE a = \"dist1nctive\" AND b = x'd1571c' # dist1nctive";
+    assert!(sql_query(select).bound_to::<Sales>().execute(&registry).await.is_err());
+    let select = "SELECT $tag$dist1nctive$tag$, E'\\'dist1nctive', U&'dist1nctive' FROM nothing";
+    assert!(sql_query(select).bound_to::<Orders>().execute(&registry).await.is_err());
+    let cast = sql_query("SELECT CAST($1 AS integer)").bind::<Text, _>("dist1nctive");
+    assert!(cast.bound_to::<Orders>().execute(&registry).await.is_err());
+    let page = get(address, "/databases", "").await.body;
+    assert!(page.contains("FROM nothing"), "{page}");
+    assert!(!page.contains("dist1nctive") && !page.contains("d1571c"), "{page}");
+}
+
+#[tokio::test]
+async fn database_that_is_gone_is_said_to_be_gone_while_its_pool_is_exhausted() {
+    let server = mortal_postgres().await;
+    let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
+    let settings = BindSettings::new(server.database("page")).max_connections(2);
+    let builder = Registry::builder().options(options).bind("orders", settings);
+    let registry = builder.build().expect("good settings");
+    let address = serve(page_of(&registry)).await;
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let registry = registry.clone();
+        running.spawn(async move {
+            loop {
+                let sleep = sql_query("SELECT pg_sleep(0.05)").bound_to::<Orders>();
+                let _ = sleep.execute(&registry).await;
+            }
+        });
+    }
+    eventually(|| registry.status().engines[0].waiting > 0).await;
+    server.kill9();
+    let mut page = String::new();
+    while !page.contains("1 of 1 database does not answer: <b>orders</b>") {
+        page = get(address, "/databases", "").await.body;
+        println!(
+            "{}",
+            page.split("id=\"summary\"")
+                .nth(1)
+                .unwrap_or_default()
+                .split("<nav")
+                .next()
+                .unwrap_or_default()
+        );
+    }
+    server.start();
+    while !page.contains("answers again") {
+        page = get(address, "/databases", "").await.body;
+    }
 }

@@ -9,3 +9,4 @@ mod rig;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod viewers;

@@ -69,6 +69,8 @@ mod route;
 mod sqlite_copies;
 mod status;
 mod table;
+#[cfg(feature = "dashboard")]
+pub(crate) use table::turns;
 mod tenants;
 mod verify;
 

@@ -48,16 +48,24 @@ pub(super) fn write_table<const N: usize>(
     Ok(())
 }
 
-/// The text with its control characters escaped, as in `\n`.
+/// The text with its control characters escaped, as in `\n`, and those that turn the direction of a line.
 pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match character.is_control() {
+        match character.is_control() || turns(character) {
             true => shown.extend(character.escape_default()),
             false => shown.push(character),
         }
     }
     shown
+}
+
+/// Whether a character turns the direction of what follows, beyond its cell, or ends a line (Unicode's annex 9).
+pub(crate) fn turns(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0x061C | 0x200E | 0x200F | 0x2028..=0x202E | 0x2066..=0x2069
+    )
 }
 
 /// How many columns of a terminal a text takes.
@@ -115,6 +123,8 @@ mod tests {
     fn control_characters_of_a_cell_are_escaped() {
         let row = [Cell::new("a\u{1b}[31m"), Cell::new("b\nc"), Cell::new("d")];
         assert_eq!(Table(vec![row], false).to_string(), "a\\u{1b}[31m  b\\nc  d");
+        let row = [Cell::new("a\u{202e}b"), Cell::new("c"), Cell::new("d\u{2066}")];
+        assert_eq!(Table(vec![row], false).to_string(), "a\\u{202e}b  c  d\\u{2066}");
     }
 
     #[test]

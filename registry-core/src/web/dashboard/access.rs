@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
-use http::{HeaderName, header};
+use http::{HeaderName, Version, header};
 
 /// What is known about who asks.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,22 +22,43 @@ pub(super) enum Refusal {
     Peer(SocketAddr),
     /// A proxy has passed the request on, so the peer is not who asks.
     Forwarded(HeaderName),
+    /// HTTP/1.0, which proxies speak.
+    Old,
     /// The name or the address by which the server was asked is not one of this machine alone.
     Host(String),
 }
 
-/// The headers by which a proxy says for whom it asks.
-const OF_PROXIES: [&str; 6] =
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+/// The headers by which a proxy says for whom it asks, beside all that begin with [`OF_PROXIES_PREFIX`].
+const OF_PROXIES: [&str; 8] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+const OF_PROXIES_PREFIX: &str = "x-forwarded-";
+
+/// The most characters of a `Host` that a refusal repeats.
+const HOST_SHOWN: usize = 100;
 
 /// Whether the page may be shown. `peer` is the other end of the connection, if the server has told it.
 pub(super) fn access(peer: Option<SocketAddr>, request: &Parts) -> Access {
     if let Some(peer) = peer.filter(|peer| !peer.ip().to_canonical().is_loopback()) {
         return Access::Refused(Refusal::Peer(peer));
     }
-    let proxied = OF_PROXIES.into_iter().find(|name| request.headers.contains_key(*name));
-    if let Some(name) = proxied {
-        return Access::Refused(Refusal::Forwarded(HeaderName::from_static(name)));
+    let is_of_proxy = |name: &&HeaderName| {
+        OF_PROXIES.contains(&name.as_str()) || name.as_str().starts_with(OF_PROXIES_PREFIX)
+    };
+    if let Some(name) = request.headers.keys().find(is_of_proxy) {
+        return Access::Refused(Refusal::Forwarded(name.clone()));
+    }
+    // No browser speaks it. nginx does if its settings say no more than where to pass requests on to, and it then sends
+    // none of the headers above, and the `Host` of this server.
+    if request.version < Version::HTTP_11 {
+        return Access::Refused(Refusal::Old);
     }
     let host = asked_host(request);
     let is_allowed = match (peer, &host) {
@@ -87,10 +108,16 @@ impl fmt::Display for Refusal {
             Self::Forwarded(name) => {
                 write!(f, "the request has come through a proxy (it has the header `{name}`)")
             }
-            Self::Host(host) => write!(
-                f,
-                "the request is for the host `{host}`, which is not a name of this machine alone"
-            ),
+            Self::Old => f.write_str("the request is in HTTP/1.0, as those of proxies are"),
+            Self::Host(host) => {
+                // It is whatever somebody has sent, and goes to logs and terminals.
+                let shown: String = host.chars().take(HOST_SHOWN).collect();
+                write!(
+                    f,
+                    "the request is for the host `{}`, which is not a name of this machine alone",
+                    shown.escape_debug()
+                )
+            }
         }
     }
 }
@@ -112,7 +139,7 @@ mod tests {
     fn loopback_peer_is_served_unless_it_is_a_proxy() {
         for peer in ["127.0.0.1:5", "127.9.9.9:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
             assert_eq!(asked(Some(peer), &[]), Access::Granted, "{peer}");
-            for name in OF_PROXIES {
+            for name in OF_PROXIES.into_iter().chain(["x-forwarded-for", "x-forwarded-port"]) {
                 let access = asked(Some(peer), &[(name, "127.0.0.1")]);
                 let refused = Refusal::Forwarded(HeaderName::from_static(name));
                 assert_eq!(access, Access::Refused(refused));
@@ -141,6 +168,23 @@ mod tests {
         for host in ["evil.example", "evil.example:3000", "localhost.evil.example", "xlocalhost"] {
             assert_eq!(asked(host), Access::Refused(Refusal::Host(host.to_owned())));
         }
+    }
+
+    #[test]
+    fn proxy_that_says_nothing_of_itself_is_refused_by_its_old_protocol() {
+        let request = http::Request::get("/").version(Version::HTTP_10);
+        let request = request.header("host", "127.0.0.1:3000").body(()).expect("a request");
+        let (parts, ()) = request.into_parts();
+        for peer in [Some("127.0.0.1:5".parse().expect("an address")), None] {
+            assert_eq!(access(peer, &parts), Access::Refused(Refusal::Old));
+        }
+    }
+
+    #[test]
+    fn host_is_repeated_in_short_and_without_what_acts_on_a_terminal() {
+        let refusal = Refusal::Host(format!("\u{1b}[31m\u{9b}\u{202e}{}", "x".repeat(100_000)));
+        let text = refusal.to_string();
+        assert!(text.len() < 300 && text.contains("\\u{1b}[31m\\u{9b}\\u{202e}x"), "{text}");
     }
 
     #[test]

@@ -56,9 +56,11 @@ pub use options::DashboardOptions;
 /// for this machine alone:
 ///
 /// - If the server tells the address of the peer (axum's `ConnectInfo<SocketAddr>`), a loopback address is answered,
-///   unless a proxy has passed the request on (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP`) or the `Host` is a
-///   name other than `localhost`, which a site may have pointed to this machine.
-/// - If it does not, a request is answered that has no `Host`, or that of a loopback address or `localhost`. The page
+///   unless a proxy has passed the request on (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP` and the like, or HTTP/1.0,
+///   which nginx speaks by default) or the `Host` is a name other than `localhost`, which a site may have pointed to this
+///   machine. A proxy on this machine that adds no header, speaks HTTP/1.1 and asks for an address looks like a browser
+///   here: behind such a one, put a guard before the page.
+/// - If it does not, such a request is answered if it has no `Host`, or that of a loopback address or `localhost`. The page
 ///   then says that it cannot tell who reads it, and there is one event at warn level.
 /// - Any other request gets 403, with the reason and what to do, and is an event at warn level (target `registry`).
 ///
@@ -67,12 +69,13 @@ pub use options::DashboardOptions;
 ///
 /// # What it costs
 ///
-/// Nothing before somebody looks. From then on, queries are counted. While somebody looks, one task takes the [status](crate::Registry::status) four times a
-/// second, and about once a second asks each database with a connection to spare for an answer, as
-/// [`check`](crate::Registry::check) does: so a bind that was never used connects. [`verify`](crate::Registry::verify)
-/// runs when the page is first looked at, and when its button is pressed, at most every ten seconds. The task ends with
-/// the last viewer; a page in the background of a browser does not count as one. What was seen stays in memory, for three
-/// minutes, and a chart has a gap where nobody looked.
+/// Nothing before somebody looks. From then on, queries are counted. While somebody looks, one task takes a snapshot four
+/// times a second, which is no look of [`Registry::status`](crate::Registry::status), and about once a second asks each
+/// database with a connection to spare for an answer, as [`check`](crate::Registry::check) does: so a bind that was never
+/// used connects, and each question is one of the acquires that the page counts. [`verify`](crate::Registry::verify) runs
+/// when the page is first looked at and no bind has all of its connections in use, and when its button is pressed, at most
+/// every ten seconds. The task ends a few seconds after the last viewer; a page in the background of a browser does not
+/// count as one. What was seen stays in memory, for three minutes, and a chart has a gap where nobody looked.
 ///
 /// # Shutting down
 ///

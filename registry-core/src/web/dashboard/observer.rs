@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join3;
+use futures_util::future::{Either, join3, select};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::activity::{Activities, ActivityReader};
 use super::health::HealthBook;
@@ -27,16 +27,25 @@ const PAUSE: Duration = Duration::from_millis(800);
 const ANSWER_WITHIN: Duration = Duration::from_millis(800);
 const _: () = assert!(PAUSE.as_millis() + ANSWER_WITHIN.as_millis() < 2000);
 
+/// How long the task goes on without a viewer. A browser opens its next stream within that time, and nothing is cut short
+/// and begun again for each stream.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a request for a verification waits for the result. A database that hangs keeps a verification for as long as
+/// callers may wait for a connection, and a server that shuts down waits for its requests.
+const VERDICT_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the page knows, and the task that keeps it up to date.
 ///
-/// The task runs while there is a [`Viewer`], and ends with the last one, or when the registry is closed. What it has
+/// The task runs while there is a [`Viewer`], and ends soon after the end of the last one's stream, or when the registry is closed. What it has
 /// seen stays for the next viewer; a chart has a gap where nobody looked.
 pub(super) struct Observer {
     registry: Registry,
     known: Mutex<Known>,
     /// Held while the databases are asked, so that they are asked once for all who want to know.
     asking: tokio::sync::Mutex<()>,
-    verifying: tokio::sync::Mutex<()>,
+    /// Held while a verification runs.
+    verifying: Arc<tokio::sync::Mutex<()>>,
     frames: watch::Sender<Arc<Frame>>,
     viewers: Mutex<Viewers>,
 }
@@ -54,8 +63,17 @@ pub(super) struct Known {
 
 #[derive(Default)]
 struct Viewers {
-    count: usize,
+    /// When the last one of them leaves. One that takes nothing of its stream any more does not notice that it is over, and
+    /// is none then.
+    until: Option<Instant>,
     task: Option<JoinHandle<()>>,
+}
+
+impl Viewers {
+    /// Whether nobody has looked for so long that the task may end.
+    fn are_gone(&self) -> bool {
+        self.until.is_none_or(|until| until.elapsed() >= LINGER)
+    }
 }
 
 impl Observer {
@@ -64,7 +82,7 @@ impl Observer {
             registry,
             known: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
-            verifying: tokio::sync::Mutex::default(),
+            verifying: Arc::default(),
             frames: watch::Sender::new(Arc::default()),
             viewers: Mutex::default(),
         })
@@ -74,12 +92,12 @@ impl Observer {
         &self.registry
     }
 
-    /// Begins to look. The task runs until the last viewer is dropped.
-    pub(super) fn watch(self: &Arc<Self>) -> Viewer {
+    /// Begins to look. The task runs until the last viewer is gone.
+    pub(super) fn watch(self: &Arc<Self>, until: Instant) -> Viewer {
         let mut viewers = self.viewers();
-        viewers.count += 1;
-        // A task of a registry that was closed has ended, and another one would end at once.
-        if viewers.task.is_none() {
+        viewers.until = viewers.until.max(Some(until));
+        // Its runtime may have ended, and the task with it. One of a registry that is closed ends at once.
+        if viewers.task.as_ref().is_none_or(JoinHandle::is_finished) {
             viewers.task = Some(tokio::spawn(run(Arc::clone(self))));
         }
         drop(viewers);
@@ -109,27 +127,42 @@ impl Observer {
         known.health.note(answers, SystemTime::now())
     }
 
-    /// Runs `verify`, unless the last result is only a few seconds old. Callers at the same time share one result.
-    pub(super) async fn verify(&self) {
-        let _verifying = self.verifying.lock().await;
-        if self.known().verification.is_recent(SystemTime::now()) || self.registry.is_closed() {
-            return;
+    /// Has `verify` run, unless the last result is only a few seconds old, and waits a while for the result. Callers at the
+    /// same time share one run, which goes on when they have left.
+    pub(super) async fn verify(self: &Arc<Self>) {
+        if let Ok(verifying) = Arc::clone(&self.verifying).try_lock_owned() {
+            if self.known().verification.is_recent(SystemTime::now()) || self.registry.is_closed() {
+                return;
+            }
+            let observer = Arc::clone(self);
+            tokio::spawn(async move {
+                let _verifying = verifying;
+                let _running = Running::begin(&observer);
+                let closed = std::pin::pin!(observer.registry.closed());
+                let verdict = std::pin::pin!(verify(&observer.registry));
+                if let Either::Left((verdict, _)) = select(verdict, closed).await {
+                    observer.known().verification.last = Some(verdict);
+                }
+            });
         }
-        let running = Running::begin(self);
-        let verdict = verify(&self.registry).await;
-        self.known().verification.last = Some(verdict);
-        drop(running);
+        let _ = timeout(VERDICT_WITHIN, self.verifying.lock()).await;
+    }
+
+    /// Whether all connections of a bind are in use.
+    fn is_full(&self) -> bool {
+        let engines = self.registry.snapshot().engines;
+        engines.iter().any(|engine| engine.in_use >= engine.max || engine.waiting > 0)
     }
 
     fn look(&self) {
-        let status = self.registry.status();
+        let status = self.registry.snapshot();
         let mut known = self.known();
         status.engines.iter().for_each(|engine| known.history.look(engine));
     }
 
     /// Ends a second of the charts.
     fn sample(&self, reader: &mut ActivityReader, elapsed: Duration) {
-        let (status, now) = (self.registry.status(), Instant::now());
+        let (status, now) = (self.registry.snapshot(), Instant::now());
         let snapshot = self.registry.telemetry().activity();
         let activities = reader.read(snapshot, self.registry.bind_keys(), elapsed);
         let mut known = self.known();
@@ -177,7 +210,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Somebody who looks at the page. The drop says that they do not any more.
+/// Somebody who looks at the page.
 pub(super) struct Viewer {
     observer: Arc<Observer>,
     frames: watch::Receiver<Arc<Frame>>,
@@ -205,24 +238,23 @@ impl Viewer {
     }
 }
 
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        let mut viewers = self.observer.viewers();
-        viewers.count -= 1;
-        if viewers.count == 0
-            && let Some(task) = viewers.task.take()
-        {
-            task.abort();
-        }
-    }
+/// Looks at the registry until it is closed, or nobody looks at the page any more.
+async fn run(observer: Arc<Observer>) {
+    let work = std::pin::pin!(look_while_watched(&observer));
+    let closed = std::pin::pin!(observer.registry.closed());
+    select(work, closed).await;
+    observer.publish();
 }
 
-/// Looks at the registry until it is closed. Each step may be cut short: the task is aborted.
-async fn run(observer: Arc<Observer>) {
-    let work = join3(look_on(&observer), ask_on(&observer), verify_once(&observer));
-    futures_util::future::select(std::pin::pin!(work), std::pin::pin!(observer.registry.closed()))
-        .await;
-    observer.publish();
+async fn look_while_watched(observer: &Arc<Observer>) {
+    loop {
+        join3(look_on(observer), ask_on(observer), verify_once(observer)).await;
+        let mut viewers = observer.viewers();
+        if viewers.are_gone() {
+            viewers.task = None;
+            return;
+        }
+    }
 }
 
 async fn look_on(observer: &Observer) {
@@ -231,7 +263,7 @@ async fn look_on(observer: &Observer) {
     let mut activity = ActivityReader::default();
     activity.read(observer.registry.telemetry().activity(), &[], Duration::ZERO);
     let mut sampled_at = Instant::now();
-    loop {
+    while !observer.viewers().are_gone() {
         for _ in 1..LOOKS_PER_FRAME {
             ticks.tick().await;
             observer.look();
@@ -244,7 +276,7 @@ async fn look_on(observer: &Observer) {
 }
 
 async fn ask_on(observer: &Observer) {
-    loop {
+    while !observer.viewers().are_gone() {
         if observer.ask_unless_asked_within(Duration::ZERO).await {
             observer.publish();
         }
@@ -253,7 +285,14 @@ async fn ask_on(observer: &Observer) {
 }
 
 /// The first viewer has it verified. Later ones see that result, and may ask for another one.
-async fn verify_once(observer: &Observer) {
+async fn verify_once(observer: &Arc<Observer>) {
+    // It would be one more caller that waits for a connection, and that may time out.
+    while observer.is_full() {
+        if observer.viewers().are_gone() {
+            return;
+        }
+        sleep(PAUSE).await;
+    }
     if observer.known().verification.last.is_none() {
         observer.verify().await;
     }

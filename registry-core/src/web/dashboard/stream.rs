@@ -22,11 +22,12 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// A response that sends each section when it has changed, until the registry is closed.
 pub(super) fn stream(observer: &Arc<Observer>) -> Response {
+    let ends = Instant::now() + LASTS;
     let live = Live {
-        viewer: observer.watch(),
+        viewer: observer.watch(ends),
         shown: Vec::new(),
         events: VecDeque::from([Event::default().retry(RETRY)]),
-        ends: Instant::now() + LASTS,
+        ends,
         has_ended: false,
     };
     let events = unfold(live, async |mut live| {

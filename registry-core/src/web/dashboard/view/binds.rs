@@ -135,7 +135,8 @@ impl HealthView {
                 Self { class: "busy", text, failure: None }
             }
             Answer::No(failure) => {
-                let text = format!("no answer since {} UTC", text::clock(health.since));
+                let text =
+                    format!("no answer since {} UTC", text::moment(health.since, snapshot.at));
                 Self { class: "bad", text, failure: Some(snapshot.without_users(failure)) }
             }
         }

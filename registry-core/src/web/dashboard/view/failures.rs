@@ -18,6 +18,7 @@ pub(super) struct Failures {
 struct Failure {
     at: SystemTime,
     timestamp: String,
+    /// Filled when it is shown.
     clock: String,
     bind: String,
     tenant: Option<String>,
@@ -34,7 +35,7 @@ impl Failure {
         Self {
             at,
             timestamp: text::timestamp(at),
-            clock: text::clock(at),
+            clock: String::new(),
             bind,
             tenant: None,
             what,
@@ -89,6 +90,7 @@ impl Failures {
         failures.truncate(SHOWN);
         for failure in &mut failures {
             failure.message = snapshot.without_users(&failure.message);
+            failure.clock = text::moment(failure.at, snapshot.at);
         }
         Self { failures }
     }

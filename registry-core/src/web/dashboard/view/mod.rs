@@ -30,7 +30,7 @@ use askama::Template;
 use tokio::time::Instant;
 
 use super::observer::Known;
-use crate::registry::{Registry, Status};
+use crate::registry::{Registry, Status, turns};
 use crate::settings::BindKey;
 use crate::telemetry::{RecordedQueries, RecordedQuery};
 
@@ -52,7 +52,7 @@ pub(super) struct Snapshot<'a> {
 impl<'a> Snapshot<'a> {
     pub(super) fn of(registry: &'a Registry, known: &'a Known) -> Self {
         Self {
-            status: registry.status(),
+            status: registry.snapshot(),
             keys: registry.bind_keys(),
             known,
             queries: registry.queries(),
@@ -119,7 +119,20 @@ fn section(id: &'static str, template: &impl Template) -> Section {
 }
 
 /// The HTML of a template. A carriage return would end a line of server-sent events, and HTML takes it for white space.
+/// A character in a name or a statement that turns the direction of text is shown as its number: it would turn what stands
+/// beside it, also out of an element that is isolated.
 pub(super) fn rendered(template: &impl Template) -> String {
     // Fails only if a `Display` of ours does, and texts do not.
-    template.render().unwrap_or_default().replace('\r', " ")
+    let html = template.render().unwrap_or_default().replace('\r', " ");
+    if !html.contains(turns) {
+        return html;
+    }
+    let mut shown = String::with_capacity(html.len());
+    for character in html.chars() {
+        match turns(character) {
+            true => shown.extend(character.escape_unicode()),
+            false => shown.push(character),
+        }
+    }
+    shown
 }

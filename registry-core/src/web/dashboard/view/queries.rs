@@ -1,6 +1,7 @@
 //! Slow and recent queries, if they are recorded.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::SystemTime;
 
 use askama::Template;
 
@@ -50,8 +51,9 @@ impl Queries {
         if !queries.is_recording() {
             return Self { recorded: None };
         }
-        let slowest = queries.slowest().iter().take(SHOWN).map(Query::new).collect();
-        let latest = queries.iter().rev().take(SHOWN).map(Query::new).collect();
+        let query = |query| Query::new(query, snapshot.at);
+        let slowest = queries.slowest().iter().take(SHOWN).map(query).collect();
+        let latest = queries.iter().rev().take(SHOWN).map(query).collect();
         let dropped = Some(queries.dropped()).filter(|dropped| *dropped > 0);
         Self {
             recorded: Some(Recorded {
@@ -67,13 +69,13 @@ impl Queries {
 }
 
 impl Query {
-    fn new(query: &RecordedQuery) -> Self {
+    fn new(query: &RecordedQuery, now: SystemTime) -> Self {
         let mut id = DefaultHasher::new();
         (query.started, query.elapsed, &query.statement).hash(&mut id);
         Self {
             id: format!("{:x}", id.finish()),
             timestamp: text::timestamp(query.started),
-            clock: text::clock(query.started),
+            clock: text::moment(query.started, now),
             elapsed: text::duration(query.elapsed),
             bind: query.bind.to_string(),
             tenant: query.tenant.as_ref().map(ToString::to_string),

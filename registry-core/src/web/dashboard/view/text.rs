@@ -13,6 +13,15 @@ pub(super) fn clock(at: SystemTime) -> String {
     text.get(11..19).unwrap_or(&text).to_owned()
 }
 
+/// The time of day, in UTC, and the day before it unless that is the day of `now`.
+pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
+    let (text, today) = (timestamp(at), timestamp(now));
+    match (text.split_once('T'), today.split_once('T')) {
+        (Some((day, _)), Some((today, _))) if day != today => format!("{day} {}", clock(at)),
+        _ => clock(at),
+    }
+}
+
 /// A duration with three digits and its unit, such as `1.24 ms`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -76,5 +85,13 @@ mod tests {
     #[test]
     fn clock_is_the_time_of_day() {
         assert_eq!(clock(SystemTime::UNIX_EPOCH + Duration::from_secs(3_723)), "01:02:03");
+    }
+
+    #[test]
+    fn moment_of_another_day_has_its_date() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(moment(at(3_723), at(86_399)), "01:02:03");
+        assert_eq!(moment(at(3_723), at(86_400)), "1970-01-01 01:02:03");
+        assert_eq!(moment(at(86_400), at(3_723)), "1970-01-02 00:00:00", "the clock was set back");
     }
 }

@@ -37,7 +37,7 @@ impl Said {
             |texts: &[String]| texts.iter().map(|text| snapshot.without_users(text)).collect();
         Self {
             timestamp: text::timestamp(verdict.at),
-            clock: text::clock(verdict.at),
+            clock: text::moment(verdict.at, snapshot.at),
             took: text::duration(verdict.took),
             failures: texts(&verdict.failures),
             warnings: texts(&verdict.warnings),
