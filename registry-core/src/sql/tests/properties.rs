@@ -118,7 +118,7 @@ fn any_literal(dialect: Dialect) -> impl Strategy<Value = &'static str> {
         Postgres => &[
             r"E'zebra\'zebra'",
             r"e'\\' || 'zebra'",
-            r"E'\'''||'zebra'",
+            r"E'\''||'zebra'",
             "$$zebra$$",
             "$q$zebra $$ ' zebra$q$",
             "U&'zebra'",
