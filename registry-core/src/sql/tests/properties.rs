@@ -118,7 +118,7 @@ fn any_literal(dialect: Dialect) -> impl Strategy<Value = &'static str> {
         Postgres => &[
             r"E'zebra\'zebra'",
             r"e'\\' || 'zebra'",
-            r"E'\'''||'zebra'",
+            r"E'\''||'zebra'",
             "$$zebra$$",
             "$q$zebra $$ ' zebra$q$",
             "U&'zebra'",
@@ -143,7 +143,7 @@ fn any_literal(dialect: Dialect) -> impl Strategy<Value = &'static str> {
             r"'zebra\\'",
             r"'\', zebra, '",
             "N'zebra'",
-            "_utf8mb4'zebra'",
+            "_latin1'zebra'",
             "_binary 0x47",
             "b'101'",
             "NULL # zebra\n",
