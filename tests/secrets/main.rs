@@ -7,6 +7,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 #[path = "../support/mount.rs"]
 mod mount;
+#[expect(dead_code, reason = "the tests of the page use the rest of it")]
 #[path = "../dashboard/rig.rs"]
 mod rig;
 #[path = "../support/mod.rs"]

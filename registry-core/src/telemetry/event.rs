@@ -135,7 +135,7 @@ pub(super) fn warn_repeated(query: &RecordedQuery, repeated: &Repeated) {
         place = %repeated.place,
         runs = repeated.runs,
         sql = &*query.statement,
-        "a query is run many times in a scope from one place: one query for all the rows may do (said once for each scope \
+        "a query is run many times in a scope from one place: one query for all the rows may do (said once for each scope, \
          and place)"
     );
 }
