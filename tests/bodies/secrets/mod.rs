@@ -250,7 +250,7 @@ async fn neither_a_password_nor_a_value_is_told() {
     told.add("metrics", metrics.render());
     assert!(metrics.render().contains("registry_query_duration_seconds"), "{}", metrics.render());
 
-    for line in log.lines_with("") {
+    for line in records(log.lines_with("")) {
         // What drivers log by themselves is theirs, see the next test.
         if !is_of_driver(&line) {
             told.add("log", line);
@@ -272,13 +272,31 @@ fn is_of_driver(line: &str) -> bool {
     [" tokio_postgres", " mysql_async", " mysql_common"].iter().any(|target| line.contains(target))
 }
 
+/// The events of a log. What a driver logs may have several lines, and each event begins with its time.
+fn records(lines: Vec<String>) -> Vec<String> {
+    let mut records: Vec<String> = Vec::new();
+    for line in lines {
+        let begins =
+            line.get(..4).is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit()))
+                && line.as_bytes().get(4) == Some(&b'-');
+        match records.last_mut() {
+            Some(record) if !begins => {
+                record.push('\n');
+                record.push_str(&line);
+            }
+            _ => records.push(line),
+        }
+    }
+    records
+}
+
 #[tokio::test]
 async fn drivers_log_values_at_debug_level_only_and_no_passwords() {
     let (log, _) = listeners();
     let registry = registry();
     set_up(&registry).await;
     run_all(&registry, &mut Told::default()).await;
-    let lines = log.lines_with("");
+    let lines = records(log.lines_with(""));
     let of_drivers: Vec<_> = lines.iter().filter(|line| is_of_driver(line)).collect();
     for secret in SECRETS {
         for line in of_drivers.iter().filter(|line| line.contains(secret)) {
