@@ -15,7 +15,7 @@ use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId
 
 use crate::backend::bind_variables::BindVariables;
 use crate::sql::{self, Dialect, is_plain_select};
-use crate::telemetry::{QueryTags, Statement};
+use crate::telemetry::{QueryTags, Statement, bind_values};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
@@ -130,10 +130,9 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         DB: BindVariables,
     {
         let sql = self.sql();
-        if with_values {
-            return Statement::with_values(sql, &diesel::debug_query::<DB, _>(self).to_string());
-        }
-        Statement { sql, values: None }
+        let shown = || diesel::debug_query::<DB, _>(self).to_string();
+        let values = if with_values { bind_values(&sql, &shown()) } else { None };
+        Statement { sql, values }
     }
 
     /// The SQL, with placeholders in place of values, and without tags.

@@ -136,7 +136,7 @@ pub(super) fn warn_repeated(query: &RecordedQuery, repeated: &Repeated) {
         runs = repeated.runs,
         sql = &*query.statement,
         "a query is run many times in a scope from one place: one query for all the rows may do (said once for each scope, \
-         and place)"
+         statement and place)"
     );
 }
 

@@ -21,12 +21,10 @@ pub struct Statement {
     pub(crate) values: Option<String>,
 }
 
-impl Statement {
-    /// `shown` is what Diesel's `debug_query` shows of the statement: its text, and then its values.
-    pub(crate) fn with_values(sql: String, shown: &str) -> Self {
-        let values = shown.get(sql.len()..).and_then(|rest| rest.strip_prefix(" -- binds: "));
-        Self { values: values.map(str::to_owned), sql }
-    }
+/// The values of a statement. `shown` is what Diesel's `debug_query` shows of it: its text, which is `sql`, and then its values.
+pub(crate) fn bind_values(sql: &str, shown: &str) -> Option<String> {
+    let values = shown.get(sql.len()..)?.strip_prefix(" -- binds: ")?;
+    Some(values.to_owned())
 }
 
 /// Of a longer statement the beginning is told, in bytes.

@@ -40,7 +40,7 @@ mod timings;
 #[cfg(feature = "dashboard")]
 pub(crate) use activity::{ActivitySnapshot, Database, QueryCounts};
 pub use assert_queries::assert_query_count;
-pub(crate) use finished::{FinishedQuery, Statement, is_wanted};
+pub(crate) use finished::{FinishedQuery, Statement, bind_values, is_wanted};
 pub(crate) use listeners::{Listeners, RegistryTelemetry, ScopeTelemetry};
 pub(crate) use observed::{ObservedQuery, QuerySubject};
 pub use options::RecordOptions;

@@ -48,13 +48,6 @@ pub(crate) struct QuerySubject<'c> {
     pub(crate) tenant: Option<Arc<str>>,
 }
 
-impl QuerySubject<'_> {
-    /// Whether the bind values are to be told: in debug builds, if the settings say so.
-    fn wants_values(&self) -> bool {
-        cfg!(debug_assertions) && self.settings.options.log_values
-    }
-}
-
 impl ObservedQuery {
     /// A query that is about to be sent. `statement` is asked for its text, with its values if the argument is true, only if
     /// somebody listens. `subject` is `None` if nobody does.
@@ -64,7 +57,7 @@ impl ObservedQuery {
         statement: impl FnOnce(bool) -> Statement,
     ) -> Self {
         let Some(subject) = subject else { return Self(None) };
-        let statement = statement(subject.wants_values());
+        let statement = statement(subject.settings.tells_values());
         let QuerySubject { settings, listeners, tenant } = subject;
         let summary = sql::summary(Dialect::of(settings.url.backend()), &statement.sql);
         let span =

@@ -48,7 +48,7 @@ impl RecordOptions {
 
     /// After how many runs of one statement from one place in a scope an event warns of it: mostly each row of one
     /// query is looked up by another one, where a single query with a join or an `IN` would do ("N+1"). It is said once for
-    /// each scope and place. 10 by default in debug builds; `None`, the default in release builds, warns of none.
+    /// each scope, statement and place. 10 by default in debug builds; `None`, the default in release builds, warns of none.
     pub fn warn_repeated(mut self, runs: impl Into<Option<u32>>) -> Self {
         self.warn_repeated = runs.into();
         self

@@ -15,7 +15,7 @@ use crate::backend::observed::TransactionDoubts;
 use crate::cause::error_kind;
 use crate::settings::EngineSettings;
 use crate::sql::{self, Dialect, Effects, TransactionEffect, is_plain_select};
-use crate::telemetry::{FinishedQuery, Statement, is_wanted};
+use crate::telemetry::{FinishedQuery, bind_values, is_wanted};
 
 /// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], tells those that are queries of
 /// their own, and passes every event on to the program's default instrumentation, if there is one.
@@ -147,7 +147,6 @@ impl WatchInstrumentation {
     fn tell(&self, query: &dyn fmt::Display, started: Instant, error: Option<&Error>) {
         let shown = query.to_string();
         let sql = sql::without_bind_values(self.rules.dialect, &shown);
-        let wants_values = cfg!(debug_assertions) && self.settings.options.log_values;
         let listeners = self.watch.listeners();
         let elapsed = started.elapsed();
         FinishedQuery {
@@ -155,9 +154,7 @@ impl WatchInstrumentation {
             listeners: listeners.as_ref(),
             tenant: self.watch.tenant(),
             sql,
-            values: wants_values
-                .then(|| Statement::with_values(sql.to_owned(), &shown).values)
-                .flatten(),
+            values: if self.settings.tells_values() { bind_values(sql, &shown) } else { None },
             place: None,
             started: SystemTime::now() - elapsed,
             elapsed,

@@ -56,6 +56,12 @@ impl EngineSettings {
         self.migrate_url.is_none() && self.options.pooler != Pooler::None
     }
 
+    /// Whether the events of queries have the bound values. Never in a build without debug assertions, in which the option is
+    /// refused.
+    pub(crate) fn tells_values(&self) -> bool {
+        cfg!(debug_assertions) && self.options.log_values
+    }
+
     /// Whether there is a database or schema for each tenant.
     pub(crate) fn has_tenants(&self) -> bool {
         self.url.is_per_tenant() || self.tenant_schema.is_some()
