@@ -118,6 +118,17 @@ fn assert_no_complaints(browser: &Browser) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// A browser on the page, once the page is live.
+fn live(address: SocketAddr, looks: Looks) -> Browser {
+    let browser = Browser::start(looks);
+    browser.screen(1200, 1000);
+    browser.go(&url(address));
+    browser.until(IS_LIVE);
+    browser
+}
+
+const IS_LIVE: &str = "document.getElementById('live').textContent === 'live'";
+
 const FITS: &str = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,10 +136,7 @@ const FITS: &str = "document.documentElement.scrollWidth <= document.documentEle
 async fn charts_move_under_load_and_figures_are_those_of_the_status() {
     let registry = prepared(&postgres().database("page")).await;
     let address = serve(page_of(&registry)).await;
-    let browser = Browser::start(Looks::default());
-    browser.screen(1200, 1000);
-    browser.go(&url(address));
-    browser.until("document.getElementById('live').textContent === 'live'");
+    let browser = live(address, Looks::default());
     let line =
         "document.querySelector('#bind-orders .chart polyline')?.getAttribute('points') ?? ''";
     browser.until(&format!("{line}.length > 0"));
@@ -217,10 +225,7 @@ async fn keyboard_reaches_everything_and_focus_survives_updates() {
     let slow = sql_query("SELECT pg_sleep(0.2)").bound_to::<Orders>();
     slow.execute(&registry).await.expect("it runs");
     let address = serve(page_of(&registry)).await;
-    let browser = Browser::start(Looks::default());
-    browser.screen(1200, 1000);
-    browser.go(&url(address));
-    browser.until("document.getElementById('live').textContent === 'live'");
+    let browser = live(address, Looks::default());
     browser.press("\u{e004}"); // Tab
     assert_eq!(browser.text(ACTIVE), "skip");
     browser.press("\u{e007}"); // Enter
@@ -273,7 +278,7 @@ async fn page_fits_every_screen_in_light_and_dark() {
         );
         for (width, height) in [(1200, 1000), (768, 1024), (360, 740), (320, 600)] {
             browser.screen(width, height);
-            browser.until("document.getElementById('live').textContent === 'live'");
+            browser.until(IS_LIVE);
             assert_eq!(browser.eval(FITS), json!(true), "{theme} {width}");
             browser.picture(&picture(&format!("{theme}-{width}")));
         }
@@ -319,7 +324,7 @@ async fn closed_registry_ends_the_stream_and_the_page_says_so() {
     let address = serve(page_of(&registry)).await;
     let browser = Browser::start(Looks::default());
     browser.go(&url(address));
-    browser.until("document.getElementById('live').textContent === 'live'");
+    browser.until(IS_LIVE);
     registry.close().await;
     browser.until("document.getElementById('live').textContent === 'closed'");
     browser.until(
@@ -398,10 +403,7 @@ async fn page_is_for_people_who_see_badly_or_not_at_all() {
     // Nothing tells it who reads it, so it has its banner.
     let address = serve_blindly(page_of(&registry)).await;
     for is_dark in [false, true] {
-        let browser = Browser::start(Looks { is_dark, ..Looks::default() });
-        browser.screen(1200, 1000);
-        browser.go(&url(address));
-        browser.until("document.getElementById('live').textContent === 'live'");
+        let browser = live(address, Looks { is_dark, ..Looks::default() });
         browser.until("document.querySelectorAll('#tenants tbody tr').length === 4");
         browser.until("document.querySelectorAll('#errors li').length > 0");
         if is_dark {
@@ -433,10 +435,7 @@ async fn page_is_for_people_who_see_badly_or_not_at_all() {
 async fn policy_of_the_page_refuses_what_is_not_its_own() {
     let registry = prepared(&postgres().database("page")).await;
     let address = serve(page_of(&registry)).await;
-    let browser = Browser::start(Looks::default());
-    browser.screen(1200, 1000);
-    browser.go(&url(address));
-    browser.until("document.getElementById('live').textContent === 'live'");
+    let browser = live(address, Looks::default());
     assert_no_complaints(&browser);
     // Whatever got into the page as elements would do nothing.
     browser.eval(

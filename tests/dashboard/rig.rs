@@ -8,12 +8,7 @@ use registry_core::web::{DashboardOptions, dashboard_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A response, as received, with its head in lower case.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
+use crate::support::answer::Answer;
 
 /// Serves `app` until the test ends, and tells it the addresses of its peers.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
@@ -40,16 +35,7 @@ pub(crate) fn page_of(registry: &Registry) -> Router {
 
 /// The whole response to a request for `path`, with header lines of the caller's.
 pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
-    let mut stream = sent(address, path, headers).await;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("an answer");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer {
-        status: status.expect("a status"),
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
+    Answer::read_from(sent(address, path, headers).await).await
 }
 
 /// Sends a request for `path`. Without a `host` among the headers, it is for the address.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 
 mod account;
+pub(crate) mod answer;
 pub(crate) mod backends;
 #[cfg(feature = "dashboard")]
 pub(crate) mod chromium;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::answer_on;
+use crate::Answer;
 use crate::example::Example;
 use crate::support::proxy::soon;
 
@@ -58,7 +58,7 @@ async fn drains_by(signal: Signal) {
     // The query of the request waits for the lock.
     request.write_all(BODY.as_bytes()).await.expect("sent");
     routes.batch_execute("ROLLBACK").expect("it has a transaction");
-    assert_eq!(answer_on(request).await.status, 204);
+    assert_eq!(Answer::read_from(request).await.status, 204);
     let added = routes::table.filter(routes::flights.eq(999_999));
     assert!(diesel::select(exists(added)).get_result::<bool>(&mut routes).expect("an answer"));
     let (code, printed) = example.end().await;

@@ -15,10 +15,11 @@ use registry_core::{
     BindSettings, CurrentWork, EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork,
     WorkOptions, bind_tables,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use support::answer::Answer;
 use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
@@ -52,33 +53,14 @@ bind_tables!(db = "default", backend = Postgres; schema::notes);
 
 type Main = <notes::table as registry_core::Bound>::Bind;
 
-/// A response, as received.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
 /// Sends a request and reads the whole response.
 async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer {
-    answer_on(sent(address, method, path, json).await).await
+    Answer::read_from(sent(address, method, path, json).await).await
 }
 
 /// The same with header lines instead of a body.
 async fn request_by(address: &str, method: &str, path: &str, head: &str) -> Answer {
-    answer_on(sent_by(address, method, path, head).await).await
-}
-
-async fn answer_on(mut stream: TcpStream) -> Answer {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("an answer");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer {
-        status: status.expect("a status"),
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
+    Answer::read_from(sent_by(address, method, path, head).await).await
 }
 
 async fn sent(address: &str, method: &str, path: &str, json: &str) -> TcpStream {

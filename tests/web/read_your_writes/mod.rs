@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::block_in_place;
 
-use super::{Answer, answer_on, listening};
+use super::{Answer, listening};
 use crate::support::fresh_folder;
 use crate::support::log::captured_log;
 use crate::support::replicas::Cluster;
@@ -238,7 +238,7 @@ async fn asked(address: &str, method: &str, path: &str, head: impl AsRef<[u8]>) 
     request.extend_from_slice(head.as_ref());
     request.extend_from_slice(b"\r\n");
     stream.write_all(&request).await.expect("sent");
-    answer_on(stream).await
+    Answer::read_from(stream).await
 }
 
 /// The value of a header of the answer.
