@@ -146,6 +146,8 @@ pub mod query;
 #[cfg(feature = "engine")]
 mod registry;
 #[cfg(feature = "engine")]
+mod serialized;
+#[cfg(feature = "engine")]
 mod session;
 #[cfg(feature = "engine")]
 pub mod settings;

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "cause",
         "latch",
         "panicked",
+        "serialized",
         "tone",
     ],
     &["settings"],

@@ -105,8 +105,8 @@ pub(crate) use self::observe::events::{
 };
 pub(crate) use self::observe::meters::{RetryReason, engine_ended, engine_missed};
 pub(crate) use self::observe::read_transaction::{ReadPlace, ReadTransaction};
+pub(crate) use self::observe::since::AcquireCounters;
 pub use self::observe::since::AcquiresSince;
-pub(crate) use self::observe::since::{AcquireCounters, as_seconds};
 pub use self::observe::status::{EngineStatus, LastError};
 pub(crate) use self::observe::write_account::{CountsWrites, WriteAccount};
 #[cfg(test)]

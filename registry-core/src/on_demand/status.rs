@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::identity::EngineAlias;
-use crate::engine::{AnyEngine, EngineStatus, as_seconds};
+use crate::engine::{AnyEngine, EngineStatus};
+use crate::serialized::as_seconds;
 
 /// A snapshot of all engines that are opened on demand, with the counters of their LRU cache.
 ///

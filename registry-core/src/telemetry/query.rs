@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::bind_key::BindKey;
+use crate::serialized::{as_optional_text, as_seconds, as_text};
 use crate::settings::Role;
 
 /// A query that was run, as [`Scope::queries`](crate::Scope::queries) and [`Registry::queries`](crate::Registry::queries)
@@ -155,22 +156,4 @@ impl fmt::Display for RecordedQueries {
 
 fn as_timestamp<S: serde::Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*at))
-}
-
-fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
-}
-
-fn as_text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-fn as_optional_text<S: serde::Serializer>(
-    text: &Option<impl fmt::Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match text {
-        Some(text) => serializer.collect_str(text),
-        None => serializer.serialize_none(),
-    }
 }

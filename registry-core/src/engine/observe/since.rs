@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::status::EngineStatus;
+use crate::serialized::as_seconds;
 
 /// The acquires of an engine since an earlier snapshot: a part of [`EngineStatus`](crate::EngineStatus).
 ///
@@ -63,11 +64,4 @@ impl AcquireCounters {
         let per_second = direct.saturating_add(waited) as f64 / over.as_secs_f64();
         AcquiresSince { over, per_second, direct, waited, timed_out }
     }
-}
-
-pub(crate) fn as_seconds<S: serde::Serializer>(
-    time: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }

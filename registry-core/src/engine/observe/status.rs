@@ -9,6 +9,7 @@ use super::super::reading::{ReadStatus, ReplicaStatus};
 use super::since::{AcquiresSince, Opened};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
+use crate::serialized::as_text;
 use crate::settings::{BackendKind, BindKey, DatabaseUrl};
 
 /// A snapshot of one engine: its connections, the callers that wait, and its counters since it was opened.
@@ -91,10 +92,6 @@ impl fmt::Display for LastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", humantime::format_rfc3339_seconds(self.at), self.message)
     }
-}
-
-fn as_text<S: serde::Serializer>(url: &DatabaseUrl, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(url)
 }
 
 fn as_timestamp<S: serde::Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::serialized::{as_optional_seconds, as_seconds, as_text};
 use crate::settings::{DatabaseUrl, Role};
 
 /// Where the reads of a bind went, and why: a part of [`EngineStatus`](crate::EngineStatus).
@@ -113,23 +114,5 @@ impl fmt::Display for ReplicaState {
             Self::Primary => "primary",
             Self::Foreign => "foreign",
         })
-    }
-}
-
-fn as_text<S: serde::Serializer>(url: &DatabaseUrl, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(url)
-}
-
-fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
-}
-
-fn as_optional_seconds<S: serde::Serializer>(
-    time: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.serialize_some(&time.as_secs_f64()),
-        None => serializer.serialize_none(),
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::handle::Registry;
 use crate::engine::EngineStatus;
 use crate::on_demand::OnDemandStatus;
+use crate::serialized::as_optional_seconds;
 use crate::tone::ColourWishes;
 
 mod look;
@@ -157,11 +158,4 @@ impl Status {
         self.on_demand.since_last = None;
         self.all_engines_mut().for_each(|engine| engine.since_last = None);
     }
-}
-
-fn as_optional_seconds<S: serde::Serializer>(
-    time: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
