@@ -22,10 +22,6 @@ pub(crate) mod postgres {
     /// Makes later commits survive a kill of the server. The test servers run without that by default.
     pub(crate) const DURABLE: &str = "SET synchronous_commit = on";
 
-    /// Counts the other connections to this database that have a transaction open.
-    pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
-
     /// Counts the other connections to this database.
     pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -55,6 +51,7 @@ pub(crate) mod postgres {
         WHERE datname = current_database()";
 
     pub(crate) use super::as_account;
+    pub(crate) use crate::support::backends::postgres::has_transaction;
 
     /// Limits the wait for locks to the shortest time that is possible or useful.
     pub(crate) const LOCK_IMPATIENCE: &str = "SET lock_timeout = '100ms'";
@@ -101,12 +98,6 @@ pub(crate) mod mysql {
     /// Makes later commits survive a kill of the server. The test servers run without that by default.
     pub(crate) const DURABLE: &str = "SET GLOBAL innodb_flush_log_at_trx_commit = 2";
 
-    /// Counts the other connections to this database that have a transaction open.
-    pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value \
-        FROM information_schema.innodb_trx AS trx \
-        JOIN information_schema.processlist AS process ON process.id = trx.trx_mysql_thread_id \
-        WHERE process.db = DATABASE() AND process.id <> CONNECTION_ID()";
-
     /// Counts the other connections to this database.
     pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value \
         FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
@@ -140,6 +131,7 @@ pub(crate) mod mysql {
         FROM information_schema.global_status WHERE variable_name = 'ABORTED_CLIENTS'";
 
     pub(crate) use super::as_account;
+    pub(crate) use crate::support::backends::mysql::has_transaction;
 
     /// Limits the wait for locks to the shortest time that is possible or useful.
     pub(crate) const LOCK_IMPATIENCE: &str = "SET innodb_lock_wait_timeout = 1";

@@ -1,11 +1,10 @@
 //! Options of units of work in the dialect of each backend.
 
-use std::time::Duration;
-
 use diesel::dsl::sql;
 use diesel::sql_types::Text;
 use registry_core::{Isolation, Registry, RunQueryDsl, WorkError, WorkOptions, binds};
 
+use crate::innodb;
 use crate::support::{mariadb, postgres, sqlite_file};
 
 binds! {
@@ -41,18 +40,18 @@ async fn isolation_level_applies_to_the_transaction_only() {
         let shown = diesel::select(sql::<Text>("current_setting('transaction_isolation')"));
         assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
         let session = work.session::<Analytics>().await.expect("a session");
-        // `innodb_trx` lists a transaction once it has read something, and is refreshed ten times a second.
+        // InnoDB lists a transaction that has read something.
         diesel::sql_query("CREATE TABLE IF NOT EXISTS t (id INTEGER) ENGINE = InnoDB")
             .execute(&mut *registry.session::<Analytics>().await.expect("another"))
             .await
             .expect("a table");
         diesel::sql_query("SELECT * FROM t FOR UPDATE").execute(&mut *session).await.expect("read");
-        tokio::time::sleep(Duration::from_millis(250)).await;
         let shown = diesel::select(sql::<Text>(
             "lower(trx_isolation_level) FROM information_schema.innodb_trx \
              WHERE trx_mysql_thread_id = connection_id()",
         ));
-        assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
+        let listed = innodb::list(shown.get_result::<String>(session)).await;
+        assert_eq!(listed.expect("a row"), name);
         work.commit().await.expect("committed");
     }
     let mut work = registry.begin();

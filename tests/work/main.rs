@@ -13,6 +13,7 @@ mod cut_commits;
 mod deadlocks;
 mod dialects;
 mod ended;
+mod innodb;
 mod retried;
 mod shared;
 mod transaction_builder;

@@ -1,7 +1,6 @@
 //! Transactions of a session with options, which each database has in its own way.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
@@ -13,6 +12,7 @@ use registry_core::{
     Backend, Bind, Db, Mysql, Name, Postgres, Registry, RunQueryDsl, Session, Sqlite,
 };
 
+use crate::innodb;
 use crate::support;
 use crate::support::proxy::soon;
 
@@ -270,7 +270,7 @@ async fn in_test_isolation_it_is_a_savepoint() {
     assert_eq!(ids(&mut session).await, [1]);
 }
 
-/// Waits until InnoDB lists the open transaction with these modes. It refreshes the list ten times a second.
+/// Waits until InnoDB lists the open transaction with these modes.
 async fn has_modes(session: &mut Session<Main<Mysql>>, expected: Seen) -> QueryResult<()> {
     // InnoDB lists a transaction that has read something.
     session.batch_execute("SELECT * FROM things LOCK IN SHARE MODE").await?;
@@ -279,14 +279,13 @@ async fn has_modes(session: &mut Session<Main<Mysql>>, expected: Seen) -> QueryR
          FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()";
     let listed = async {
         loop {
-            let modes: Option<Modes> = sql_query(sql).get_result(&mut *session).await.optional()?;
+            let read = sql_query(sql).get_result(&mut *session);
+            let modes: Option<Modes> = innodb::list(read).await.optional()?;
             if modes.is_some_and(|modes| {
                 (modes.isolation, modes.is_read_only, modes.is_deferrable) == expected
             }) {
                 return Ok(());
             }
-            // While it is asked more often, it does not refresh the list at all.
-            tokio::time::sleep(Duration::from_millis(150)).await;
         }
     };
     soon(listed).await

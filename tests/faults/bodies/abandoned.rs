@@ -1,15 +1,13 @@
 //! Statements and streams whose future was dropped.
 
-use std::time::Duration;
-
 use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::SimpleAsyncConnection;
 use futures_util::StreamExt;
 use registry_core::{BindDsl, Error, Registry, RunQueryDsl, binds};
 
-use super::rig::{AT_ONCE, Rig, UPDATE, create_things, number};
-use super::{CONNECTION_ID, IMPATIENT, MANY_ROWS, OPEN_TRANSACTIONS};
+use super::rig::{AT_ONCE, Rig, UPDATE, create_things};
+use super::{CONNECTION_ID, IMPATIENT, MANY_ROWS, has_transaction};
 use crate::support::proxy::soon;
 
 /// A statement that locks a row and then runs for half a minute.
@@ -39,13 +37,7 @@ async fn dropped_statement_is_cancelled_on_the_server_and_releases_its_locks() {
             () = soon(gate.asked()) => {}
         }
     }
-    soon(async {
-        while number(&mut observer, OPEN_TRANSACTIONS).await == 0 {
-            // MariaDB refreshes this view only if it was not read for a tenth of a second.
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
-    })
-    .await;
+    soon(async { while !has_transaction(&rig.direct).await {} }).await;
     drop(gate);
     drop(session);
     observer.batch_execute(UPDATE).await.expect("it is not locked for half a minute");

@@ -12,7 +12,7 @@ use registry_core::{AcquireError, ByKey, ConnectError, Registry};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Backend, OPEN_TRANSACTIONS, server};
+use super::{Backend, has_transaction, server};
 use crate::support::proxy::{Proxy, soon};
 
 pub(crate) type Session = registry_core::Session<ByKey<Backend>>;
@@ -67,8 +67,7 @@ impl Rig {
 
     /// Waits until the server has no transaction open. It notices closed connections with a delay.
     pub(crate) async fn assert_no_transaction(&self) {
-        let mut observer = self.observer().await;
-        soon(async { while number(&mut observer, OPEN_TRANSACTIONS).await > 0 {} }).await;
+        soon(async { while has_transaction(&self.direct).await {} }).await;
     }
 
     /// Asserts that the other bind was not affected.

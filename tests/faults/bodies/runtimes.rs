@@ -9,7 +9,7 @@ use registry_core::Registry;
 use tokio::runtime::{Builder, Runtime};
 
 use super::rig::{acquire, assert_whole, connect, number, registry};
-use super::{Backend, CONNECTIONS, OPEN_TRANSACTIONS, SECOND, server};
+use super::{Backend, CONNECTIONS, SECOND, has_transaction, server};
 use crate::support::proxy::{Proxy, soon};
 
 fn current_thread() -> Runtime {
@@ -22,12 +22,17 @@ fn multi_thread() -> Runtime {
 
 const RUNTIMES: [fn() -> Runtime; 4] = [current_thread, multi_thread, multi_thread, current_thread];
 
-/// Waits until the query `what` returns zero.
-fn assert_no_more(url: &str, what: &str) {
+/// Waits until the server has no connection to the database at `url`.
+fn assert_no_connection(url: &str) {
     current_thread().block_on(async {
         let mut observer = connect(url).await;
-        soon(async { while number(&mut observer, what).await > 0 {} }).await;
+        soon(async { while number(&mut observer, CONNECTIONS).await > 0 {} }).await;
     });
+}
+
+/// Waits until the server has no transaction open in the database at `url`.
+fn assert_no_transaction(url: &str) {
+    current_thread().block_on(soon(async { while has_transaction(url).await {} }));
 }
 
 #[test]
@@ -44,7 +49,7 @@ fn static_registry_works_in_successive_runtimes() {
         }
     }
     runtime_free_drop(registry);
-    assert_no_more(url, OPEN_TRANSACTIONS);
+    assert_no_transaction(url);
 }
 
 /// Connections of runtimes that have ended are closed on the next use of the engine, which works.
@@ -79,7 +84,7 @@ fn session_in_any_state_can_be_dropped_outside_a_runtime() {
         assert_eq!(registry.status().engines[0].in_use, 0);
         current_thread().block_on(assert_whole(&registry));
     }
-    assert_no_more(&url, OPEN_TRANSACTIONS);
+    assert_no_transaction(&url);
 }
 
 #[test]
@@ -137,9 +142,9 @@ fn runtime_shutdown_with_lent_and_checked_sessions_loses_no_capacity() {
         assert_eq!(registry.status().engines[0].in_use, 0);
         current_thread().block_on(assert_whole(&registry));
     }
-    assert_no_more(&url, OPEN_TRANSACTIONS);
+    assert_no_transaction(&url);
     drop(registry);
-    assert_no_more(&url, CONNECTIONS);
+    assert_no_connection(&url);
 }
 
 #[test]
