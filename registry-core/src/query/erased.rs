@@ -5,6 +5,7 @@
 //! program with boxed queries compiles faster than with diesel-async's own methods.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,8 @@ pub struct ErasedQuery<'q, DB, ST> {
     return_slot: Option<ReturnSlot<'q, DB>>,
     /// Whether the driver prepares the statement anew, and does not use one that it has kept.
     bypasses_cache: bool,
+    /// The SQL without tags, once it was asked for, so that the driver need not write it once more.
+    sql: Option<Arc<str>>,
     /// The comment behind the statement.
     tags: Option<QueryTags>,
     identity: TypeIdentity,
@@ -71,6 +74,7 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
             query: Some(Box::new(query)),
             return_slot: None,
             bypasses_cache: false,
+            sql: None,
             tags: None,
             identity,
             row: PhantomData,
@@ -125,25 +129,40 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     }
 
     /// The text of the query, with its values if they are asked for.
-    pub(super) fn statement(&self, with_values: bool) -> Statement
+    pub(super) fn statement(&mut self, with_values: bool) -> Statement
     where
         DB: BindVariables,
     {
-        let sql = self.sql();
+        let sql: Arc<str> = match self.written() {
+            Ok(sql) => Arc::clone(self.sql.insert(sql.into())),
+            Err(sql) => sql.into(),
+        };
         let shown = || diesel::debug_query::<DB, _>(self).to_string();
         let values = if with_values { bind_values(&sql, &shown()) } else { None };
         Statement { sql, values }
     }
 
     /// The SQL, with placeholders in place of values, and without tags.
-    pub(super) fn sql(&self) -> String
+    pub(super) fn sql(&self) -> Cow<'_, str>
+    where
+        DB: Backend<QueryBuilder: Default> + Default,
+    {
+        match &self.sql {
+            Some(sql) => Cow::Borrowed(sql),
+            // If the SQL cannot be built, the query fails when it is run.
+            None => Cow::Owned(self.written().unwrap_or_else(|sql| sql)),
+        }
+    }
+
+    /// The SQL without tags. An error has as much of it as could be built.
+    fn written(&self) -> Result<String, String>
     where
         DB: Backend<QueryBuilder: Default> + Default,
     {
         let mut sql = DB::QueryBuilder::default();
-        // If the SQL cannot be built, the query fails when it is run.
-        let _ = self.query().to_sql(&mut sql, &DB::default());
-        sql.finish()
+        let outcome = self.query().to_sql(&mut sql, &DB::default());
+        let sql = sql.finish();
+        if outcome.is_ok() { Ok(sql) } else { Err(sql) }
     }
 }
 
@@ -167,6 +186,7 @@ where
             query: Some(query),
             return_slot: None,
             bypasses_cache: false,
+            sql: None,
             tags,
             identity,
             row,
@@ -227,6 +247,18 @@ impl<DB: BindVariables, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
         }
         self.query().walk_ast(out.reborrow())?;
         if let Some(tags) = tags {
+            out.push_sql(&tags.comment);
+        }
+        Ok(())
+    }
+
+    /// Writes what was written before, if it was.
+    fn to_sql(&self, out: &mut DB::QueryBuilder, backend: &DB) -> QueryResult<()> {
+        match &self.sql {
+            Some(sql) => out.push_sql(sql),
+            None => self.query().to_sql(out, backend)?,
+        }
+        if let Some(tags) = &self.tags {
             out.push_sql(&tags.comment);
         }
         Ok(())

@@ -35,7 +35,7 @@ pub trait Execute<'q, C, How>: Sized {
 /// One or several statements for connections of type `C`, with their types erased.
 pub trait Command<C>: Sized + Send {
     /// The text of its first statement, with the bound values if they are asked for.
-    fn statement(&self, with_values: bool) -> Statement;
+    fn statement(&mut self, with_values: bool) -> Statement;
 
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
@@ -84,7 +84,7 @@ impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
 where
     C: AsyncConnectionCore<Backend: BindVariables + 'static>,
 {
-    fn statement(&self, with_values: bool) -> Statement {
+    fn statement(&mut self, with_values: bool) -> Statement {
         ErasedQuery::statement(self, with_values)
     }
 
@@ -167,7 +167,7 @@ pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
 pub struct OfBoundTo<Inner>(Inner);
 
 impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
-    fn statement(&self, with_values: bool) -> Statement {
+    fn statement(&mut self, with_values: bool) -> Statement {
         self.0.statement(with_values)
     }
 

@@ -1,6 +1,7 @@
 //! What a statement does, and to which table: for events and metrics.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
@@ -10,9 +11,9 @@ use super::lexer::{Kind, Lexer, Token, unquoted};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Summary {
     /// The first word, in upper case: `SELECT`. Of a `WITH`, the word of the statement behind it.
-    pub(crate) operation: Option<String>,
+    pub(crate) operation: Option<Arc<str>>,
     /// The first table that is read, or the one that is changed, with its schema if the text has it, and without quotes.
-    pub(crate) table: Option<String>,
+    pub(crate) table: Option<Arc<str>>,
 }
 
 impl Summary {
@@ -59,7 +60,7 @@ pub(crate) fn summary(dialect: Dialect, sql: &str) -> Summary {
         TRUNCATE => reader.name(),
         _ => None,
     };
-    Summary { operation, table }
+    Summary { operation, table: table.map(Into::into) }
 }
 
 const TRUNCATE: Keyword = keyword(b"TRUNCATE");
@@ -93,10 +94,10 @@ fn first_word(lexer: &mut Lexer<'_>) -> Option<Token> {
     }
 }
 
-fn operation_of(text: &str) -> Option<String> {
+fn operation_of(text: &str) -> Option<Arc<str>> {
     let is_keyword =
         text.len() <= LONGEST_OPERATION && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    is_keyword.then(|| text.to_ascii_uppercase())
+    is_keyword.then(|| text.to_ascii_uppercase().into())
 }
 
 struct Reader<'a> {
@@ -173,7 +174,7 @@ mod tests {
 
     fn parts(dialect: Dialect, sql: &str) -> (Option<String>, Option<String>) {
         let Summary { operation, table } = summary(dialect, sql);
-        (operation, table)
+        (operation.as_deref().map(str::to_owned), table.as_deref().map(str::to_owned))
     }
 
     #[track_caller]

@@ -10,13 +10,14 @@ use super::event;
 use super::listeners::{Listeners, is_task_recording};
 use super::meters;
 use super::query::RecordedQuery;
+use super::text::StatementText;
 use crate::settings::EngineSettings;
-use crate::sql::{self, Dialect, Summary};
+use crate::sql::{Dialect, Summary};
 
 /// The text of a statement, as it is sent.
 #[derive(Debug, Default)]
 pub struct Statement {
-    pub(crate) sql: String,
+    pub(crate) sql: Arc<str>,
     /// Its bind values, if the program has asked for them in a debug build.
     pub(crate) values: Option<String>,
 }
@@ -27,15 +28,11 @@ pub(crate) fn bind_values(sql: &str, shown: &str) -> Option<String> {
     Some(values.to_owned())
 }
 
-/// Of a longer statement the beginning is told, in bytes.
-const LONGEST_TOLD: usize = 4096;
-
 /// A query that has ended.
 pub(crate) struct FinishedQuery<'q> {
     pub(crate) settings: &'q EngineSettings,
     pub(crate) listeners: Option<&'q Listeners>,
     pub(crate) tenant: Option<Arc<str>>,
-    pub(crate) sql: &'q str,
     pub(crate) values: Option<String>,
     pub(crate) place: Option<&'static Location<'static>>,
     pub(crate) started: SystemTime,
@@ -54,28 +51,27 @@ pub(crate) fn is_wanted(settings: &EngineSettings, listeners: Option<&Listeners>
 }
 
 impl FinishedQuery<'_> {
-    /// Tells the query to all who listen.
-    pub(crate) fn tell(&self) {
-        let summary = sql::summary(Dialect::of(self.settings.url.backend()), self.sql);
-        self.tell_as(summary, None);
+    /// Tells the query, which is the statement `sql`, to all who listen.
+    pub(crate) fn tell(&self, sql: &str) {
+        self.tell_as(&StatementText::of(Dialect::of(self.settings.url.backend()), sql), None);
     }
 
-    /// As [`tell`](Self::tell), for a query that was read before, and has a span.
-    pub(super) fn tell_as(&self, summary: Summary, span: Option<&Span>) {
+    /// As [`tell`](Self::tell), for a query whose text was read before, and which may have a span.
+    pub(super) fn tell_as(&self, text: &StatementText, span: Option<&Span>) {
         let is_enabled = event::is_enabled(self.settings);
         let slow = self.settings.options.log_slow_queries;
         let is_slow = slow.is_some_and(|limit| self.elapsed >= limit);
-        let is_control = summary.is_transaction_control();
+        let is_control = text.summary().is_transaction_control();
         let nobody = Listeners::default();
         let listeners = self.listeners.unwrap_or(&nobody);
         let is_recorded = listeners.is_recording();
         if !is_control {
-            self.measure(&summary);
+            self.measure(text.summary());
         }
         if !is_enabled && !is_slow && !is_recorded && span.is_none() {
             return;
         }
-        let query = self.recorded(summary);
+        let query = self.recorded(text);
         if let Some(span) = span {
             event::end_span(span, &query);
         }
@@ -103,15 +99,15 @@ impl FinishedQuery<'_> {
         );
     }
 
-    fn recorded(&self, summary: Summary) -> RecordedQuery {
-        let dialect = Dialect::of(self.settings.url.backend());
+    fn recorded(&self, text: &StatementText) -> RecordedQuery {
+        let Summary { operation, table } = text.summary().clone();
         RecordedQuery {
-            statement: cut(sql::masked(dialect, self.sql)).into(),
+            statement: Arc::clone(text.masked()),
             bind: self.settings.key,
             tenant: self.tenant.clone(),
             role: self.settings.role,
-            operation: summary.operation.map(Into::into),
-            table: summary.table.map(Into::into),
+            operation,
+            table,
             started: self.started,
             elapsed: self.elapsed,
             place: self.place,
@@ -119,13 +115,4 @@ impl FinishedQuery<'_> {
             error: self.error,
         }
     }
-}
-
-fn cut(mut statement: String) -> String {
-    if statement.len() > LONGEST_TOLD {
-        let end = (0..=LONGEST_TOLD).rev().find(|end| statement.is_char_boundary(*end));
-        statement.truncate(end.unwrap_or_default());
-        statement.push('…');
-    }
-    statement
 }

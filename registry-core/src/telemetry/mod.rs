@@ -13,6 +13,7 @@
 //! | [`recorder`] | a bounded record of queries; the warning of a query that runs many times from one place |
 //! | [`listeners`] | who listens: the registry, and the scopes that a task is in |
 //! | [`observed`] | a query while it runs |
+//! | [`text`] | what the text of a statement tells |
 //! | [`finished`] | a query that has ended: to whom it is told |
 //! | [`event`] | the event and the span of a query |
 //! | [`activity`], [`latencies`] | counts and latencies of each database, since somebody looks |
@@ -35,6 +36,7 @@ mod options;
 mod query;
 mod recorder;
 mod tags;
+mod text;
 mod timings;
 
 #[cfg(feature = "dashboard")]

@@ -11,10 +11,11 @@ use tracing::Span;
 use super::event;
 use super::finished::{FinishedQuery, Statement};
 use super::listeners::Listeners;
+use super::text::StatementText;
 use crate::attribution::attributed;
 use crate::cause::error_kind;
 use crate::settings::EngineSettings;
-use crate::sql::{self, Dialect, Summary};
+use crate::sql::Dialect;
 
 /// The kind of the error of a query whose future was dropped.
 pub(super) const CANCELLED: &str = "cancelled";
@@ -28,8 +29,8 @@ struct Observed {
     settings: Arc<EngineSettings>,
     listeners: Option<Listeners>,
     tenant: Option<Arc<str>>,
-    statement: Statement,
-    summary: Summary,
+    text: Arc<StatementText>,
+    values: Option<String>,
     place: &'static Location<'static>,
     span: Option<Span>,
     started: SystemTime,
@@ -57,17 +58,17 @@ impl ObservedQuery {
         statement: impl FnOnce(bool) -> Statement,
     ) -> Self {
         let Some(subject) = subject else { return Self(None) };
-        let statement = statement(subject.settings.tells_values());
+        let Statement { sql, values } = statement(subject.settings.tells_values());
         let QuerySubject { settings, listeners, tenant } = subject;
-        let summary = sql::summary(Dialect::of(settings.url.backend()), &statement.sql);
-        let span =
-            event::is_span_enabled().then(|| event::span(settings, tenant.as_deref(), &summary));
+        let text = StatementText::of(Dialect::of(settings.url.backend()), &sql);
+        let span = event::is_span_enabled()
+            .then(|| event::span(settings, tenant.as_deref(), text.summary()));
         Self(Some(Box::new(Observed {
             settings: Arc::clone(settings),
             listeners,
             tenant,
-            statement,
-            summary,
+            text,
+            values,
             place,
             span,
             started: SystemTime::now(),
@@ -163,19 +164,18 @@ impl Drop for ObservedQuery {
 
 impl Observed {
     fn tell(self) {
-        let Self { settings, listeners, tenant, statement, summary, place, span, .. } = self;
+        let Self { settings, listeners, tenant, text, values, place, span, .. } = self;
         let finished = FinishedQuery {
             settings: &settings,
             listeners: listeners.as_ref(),
             tenant,
-            sql: &statement.sql,
-            values: statement.values,
+            values,
             place: Some(place),
             started: self.started,
             elapsed: self.at.elapsed(),
             rows: self.rows,
             error: self.error,
         };
-        finished.tell_as(summary, span.as_ref());
+        finished.tell_as(&text, span.as_ref());
     }
 }

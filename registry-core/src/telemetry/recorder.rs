@@ -34,7 +34,7 @@ struct State {
     recent: VecDeque<RecordedQuery>,
     bytes: usize,
     total: u64,
-    /// Sorted, the slowest first.
+    /// Sorted, the slowest first. Each with the end of the time for which it is kept.
     slowest: Vec<(Instant, RecordedQuery)>,
     /// How often each statement has run from each place.
     runs: HashMap<(&'static Location<'static>, u64), u32>,
@@ -103,13 +103,13 @@ impl Recorder {
     }
 
     pub(super) fn queries(&self) -> RecordedQueries {
-        let state = self.state();
+        let (state, now) = (self.state(), Instant::now());
         RecordedQueries {
             queries: state.recent.iter().cloned().collect(),
             slowest: state
                 .slowest
                 .iter()
-                .filter(|(at, _)| at.elapsed() < SLOWEST_FOR)
+                .filter(|(until, _)| *until > now)
                 .map(|(_, query)| query.clone())
                 .collect(),
             total: state.total,
@@ -131,10 +131,11 @@ impl State {
     }
 
     fn keep_if_slow(&mut self, query: &RecordedQuery) {
-        self.slowest.retain(|(at, _)| at.elapsed() < SLOWEST_FOR);
+        let now = Instant::now();
+        self.slowest.retain(|(until, _)| *until > now);
         let place = self.slowest.partition_point(|(_, slower)| slower.elapsed >= query.elapsed);
         if place < SLOWEST {
-            self.slowest.insert(place, (Instant::now(), query.clone()));
+            self.slowest.insert(place, (now + SLOWEST_FOR, query.clone()));
             self.slowest.truncate(SLOWEST);
         }
     }

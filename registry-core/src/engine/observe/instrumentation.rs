@@ -153,7 +153,6 @@ impl WatchInstrumentation {
             settings: &self.settings,
             listeners: listeners.as_ref(),
             tenant: self.watch.tenant(),
-            sql,
             values: if self.settings.tells_values() { bind_values(sql, &shown) } else { None },
             place: None,
             started: SystemTime::now() - elapsed,
@@ -161,7 +160,7 @@ impl WatchInstrumentation {
             rows: None,
             error: error.map(error_kind),
         }
-        .tell();
+        .tell(sql);
     }
 }
 

@@ -94,7 +94,7 @@ impl Check {
                 let check =
                     |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, *reading);
                 let sql = sql.unwrap_or_else(|| query.sql());
-                Ok(check_statement_once(query_type, self.dialect, sql, check)?)
+                Ok(check_statement_once(query_type, self.dialect, &sql, check)?)
             }
         }
     }

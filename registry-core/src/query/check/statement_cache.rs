@@ -34,20 +34,20 @@ static PASSED: [Mutex<Option<PassedStatement>>; SLOTS] = [const { Mutex::new(Non
 pub(super) fn check_statement_once(
     query_type: QueryType,
     dialect: Dialect,
-    sql: String,
+    sql: &str,
     check: impl FnOnce(&str) -> Result<(), HiddenTable>,
 ) -> Result<(), HiddenTable> {
     if sql.len() > MAX_LENGTH {
-        return check(&sql);
+        return check(sql);
     }
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), query_type.key));
+    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql, query_type.key));
     let slot = &PASSED[hash as usize % SLOTS];
     let mut passed = slot.lock().unwrap_or_else(PoisonError::into_inner);
     let is_same = |passed: &PassedStatement| {
         passed.query_type.is_same(query_type) && passed.dialect == dialect && *passed.sql == *sql
     };
     if !passed.as_ref().is_some_and(is_same) {
-        check(&sql)?;
+        check(sql)?;
         *passed = Some(PassedStatement { query_type, dialect, sql: sql.into() });
     }
     Ok(())
@@ -64,7 +64,7 @@ mod tests {
     fn a_statement_that_has_passed_is_not_checked_again() {
         let checks = Cell::new(0);
         let check = |query_type, sql: &str, passes: bool| {
-            check_statement_once(query_type, Dialect::Sqlite, sql.to_owned(), |_| {
+            check_statement_once(query_type, Dialect::Sqlite, sql, |_| {
                 checks.set(checks.get() + 1);
                 if passes { Ok(()) } else { Err(hidden_table()) }
             })

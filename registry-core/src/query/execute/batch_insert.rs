@@ -50,8 +50,8 @@ where
 }
 
 impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
-    fn statement(&self, with_values: bool) -> Statement {
-        self.first().map(|row| row.statement(with_values)).unwrap_or_default()
+    fn statement(&mut self, with_values: bool) -> Statement {
+        self.first_mut().map(|row| row.statement(with_values)).unwrap_or_default()
     }
 
     fn check(&self, check: Check) -> QueryResult<()> {

@@ -67,8 +67,8 @@ where
     C: ExclusiveConnection,
     Part: Command<C>,
 {
-    fn statement(&self, with_values: bool) -> Statement {
-        self.0.first().map(|part| part.statement(with_values)).unwrap_or_default()
+    fn statement(&mut self, with_values: bool) -> Statement {
+        self.0.first_mut().map(|part| part.statement(with_values)).unwrap_or_default()
     }
 
     fn check(&self, check: Check) -> QueryResult<()> {

@@ -92,14 +92,18 @@ impl<DB: diesel::backend::Backend> QueryFragment<DB> for BoxedQuery<'_, DB> {
         self.0.walk_ast(out)
     }
 
-    /// Passed on as well, because a query may have an implementation of its own: an `ErasedQuery` refuses too many values.
+    // The `QueryFragment` of a box passes on `walk_ast` alone, but an `ErasedQuery` has implementations of its own.
+
+    fn to_sql(&self, out: &mut DB::QueryBuilder, backend: &DB) -> QueryResult<()> {
+        (*self.0).to_sql(out, backend)
+    }
+
     fn collect_binds<'b>(
         &'b self,
         out: &mut DB::BindCollector<'b>,
         metadata_lookup: &mut DB::MetadataLookup,
         backend: &'b DB,
     ) -> QueryResult<()> {
-        // The `QueryFragment` of a box passes on `walk_ast` alone.
         (*self.0).collect_binds(out, metadata_lookup, backend)
     }
 }
