@@ -37,7 +37,8 @@ pub struct RecordedQuery {
     /// When it was sent.
     #[serde(serialize_with = "as_timestamp")]
     pub started: SystemTime,
-    /// How long it took until the last row was read. Serialized in seconds. The wait for a connection is not in it.
+    /// How long it took until the last row was read. Serialized in seconds. The wait for a connection is not in it,
+    /// except for that for a new one, if the query was run again.
     #[serde(serialize_with = "as_seconds")]
     pub elapsed: Duration,
     /// The place in the program that runs it. `None` for statements that are not run with

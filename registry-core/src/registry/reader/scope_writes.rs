@@ -191,7 +191,7 @@ impl ScopeWrites {
     }
 
     /// Whether anything may have been written. A token from elsewhere does not count.
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", test))]
     pub(crate) fn has_written(&self) -> bool {
         let state = self.state();
         state.has_written || state.marks.iter().any(Marked::has_written)
