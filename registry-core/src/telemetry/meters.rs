@@ -43,11 +43,14 @@ pub(crate) fn note_query(
 
 #[cfg(feature = "metrics")]
 mod on {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashSet;
     use std::fmt::Display;
-    use std::hash::{BuildHasher, RandomState};
+    use std::hash::BuildHasher;
     use std::sync::{PoisonError, RwLock};
     use std::time::Duration;
+
+    use foldhash::HashMap;
+    use foldhash::fast::RandomState;
 
     use crate::meters::{Histogram, list, recorder_id};
     use crate::settings::{BindKey, Role};
@@ -175,9 +178,9 @@ mod on {
         pub(super) fn new(recorder: usize) -> Self {
             Self {
                 recorder,
-                hasher: RandomState::new(),
-                series: HashMap::new(),
-                sets: HashMap::new(),
+                hasher: RandomState::default(),
+                series: HashMap::default(),
+                sets: HashMap::default(),
                 set_count: 0,
                 tenants: HashSet::new(),
             }

@@ -1,8 +1,9 @@
 //! What the text of a statement tells: its operation, its table, and the text that people may see.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+
+use foldhash::HashMap;
 
 use crate::sql::{self, Dialect, Summary};
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     fn known() -> usize {
-        KNOWN.with_borrow(HashMap::len)
+        KNOWN.with_borrow(|known| known.len())
     }
 
     #[test]
