@@ -13,6 +13,7 @@ use super::handle::Registry;
 use super::verify::failure_of;
 use crate::cause::Chain;
 use crate::engine::{AnyEngine, ReplicaCheck};
+use crate::serialized::as_seconds;
 use crate::settings::BindKey;
 
 impl Registry {
@@ -140,7 +141,8 @@ pub struct BindHealth {
     pub key: BindKey,
     /// Why the database did not answer, with the causes. `None` if it answered.
     pub failure: Option<String>,
-    /// How long the answer, or the failure, took.
+    /// How long the answer, or the failure, took. Serialized in seconds.
+    #[serde(serialize_with = "as_seconds")]
     pub took: Duration,
     /// The replicas of the bind, by their servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -157,7 +159,8 @@ pub struct ReplicaHealth {
     pub failure: Option<String>,
     /// How many bytes of the log it had not replayed, if its server tells (PostgreSQL).
     pub lag_bytes: Option<u64>,
-    /// How long the answer, or the failure, took.
+    /// How long the answer, or the failure, took. Serialized in seconds.
+    #[serde(serialize_with = "as_seconds")]
     pub took: Duration,
 }
 

@@ -46,7 +46,7 @@ pub(crate) use dialect::Dialect;
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_plain_select};
 pub(crate) use masked::masked;
 #[cfg(feature = "sqlite")]
-pub(crate) use rows::only_reads;
+pub(crate) use rows::{counts_changes, only_reads};
 pub(crate) use rows::{may_return_rows, may_write};
 pub(crate) use select_shape::{SelectShape, select_shape};
 #[cfg(feature = "postgres")]

@@ -3,6 +3,8 @@
 use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer};
+#[cfg(feature = "sqlite")]
+use super::summary::summary;
 
 /// Whether a statement may return so many rows that some are left unread.
 ///
@@ -87,6 +89,14 @@ pub(crate) fn only_reads(sql: &str) -> bool {
         word::WITH => !may_have_word(lexer, word::RETURNING),
         _ => false,
     }
+}
+
+/// Whether SQLite counts the rows that a statement changes. After any other, `sqlite3_changes` is still that of an earlier
+/// statement (<https://sqlite.org/c3ref/changes.html>).
+#[cfg(feature = "sqlite")]
+pub(crate) fn counts_changes(sql: &str) -> bool {
+    let operation = summary(Dialect::Sqlite, sql).operation;
+    matches!(operation.as_deref(), Some("INSERT" | "REPLACE" | "UPDATE" | "DELETE"))
 }
 
 /// [`word::NONE`] if the text does not begin with a word.
@@ -221,6 +231,31 @@ mod tests {
         }
         for sql in may_write {
             assert!(!only_reads(sql), "{sql}");
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn statements_of_sqlite_that_count_their_changes_are_known() {
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "-- why\nreplace INTO t VALUES (1)",
+            "WITH n AS (SELECT 1) UPDATE t SET a = 1",
+            "DELETE FROM t RETURNING a",
+        ] {
+            assert!(counts_changes(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT replace('a', 'b', 'c')",
+            "WITH n AS (SELECT 1) SELECT replace('a', 'b', 'c') FROM n",
+            "CREATE TABLE t AS SELECT 1",
+            "DROP INDEX i",
+            "PRAGMA cache_size = 10",
+            "EXPLAIN DELETE FROM t",
+            "BEGIN",
+            "",
+        ] {
+            assert!(!counts_changes(sql), "{sql}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum_core::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
+use tracing::field::display;
 
 use super::error_policy::{answer_by_policy, rendered};
 use crate::backend::ConnectError;
@@ -43,7 +44,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, text) = answer_by_policy(&self).unwrap_or_else(|| (status_of(&self), None));
         let (bind, tenant) = database_of(&self);
-        let error = logged(&self);
+        let (bind, error) = (bind.map(display), logged(&self));
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(target: "registry", bind, tenant, %error, "a request failed with {status}");

@@ -102,7 +102,7 @@ impl UnitOfWork {
             Err(WorkError::Ended { key }) => {
                 tracing::warn!(
                     target: "registry",
-                    bind = &*key,
+                    bind = %key,
                     "not rolled back: a statement of the program has ended the transaction, and what was done before it may \
                      be committed"
                 );

@@ -102,6 +102,25 @@ async fn statements_of_diesel_async_are_recorded_without_place() {
 }
 
 #[tokio::test]
+async fn statements_that_change_no_row_have_the_count_of_none_before_them() {
+    let registry = registry().await;
+    let scope = registry.new_scope();
+    let rows = [1, 2, 3].map(order).to_vec();
+    let insert = diesel::insert_into(orders::table).values(&rows);
+    scope.enter(insert.execute(&registry)).await.expect("rows");
+    let none = diesel::update(orders::table.find(9)).set(orders::buyer.eq("nobody"));
+    let changed = scope.enter(none.execute(&registry)).await;
+    assert_eq!(changed.expect("no such row"), 0);
+    scope.enter(diesel::delete(orders::table.find(1)).execute(&registry)).await.expect("a row");
+    for sql in ["CREATE INDEX by_buyer ON orders (buyer)", "ALTER TABLE orders RENAME TO sold"] {
+        let statement = diesel::sql_query(sql).bound_to::<orders::table>();
+        assert_eq!(scope.enter(statement.execute(&registry)).await.expect(sql), 0, "{sql}");
+    }
+    let recorded: Vec<_> = scope.queries().iter().map(|query| query.rows).collect();
+    assert_eq!(recorded, [Some(3), Some(0), Some(1), Some(0), Some(0)]);
+}
+
+#[tokio::test]
 async fn many_rows_are_one_query() {
     let registry = registry().await;
     let scope = registry.new_scope();

@@ -136,3 +136,19 @@ fn every_link_of_a_chapter_to_another_is_defined_and_leads_there() {
         }
     }
 }
+
+/// A reader copies what is there, and rustdoc's hidden lines are there for readers of the file.
+#[test]
+fn programs_of_the_guide_have_no_lines_that_only_rustdoc_hides() {
+    let mut texts = vec![("README".to_owned(), read("README.md"))];
+    texts.extend(chapters().into_iter().map(|chapter| {
+        let text = read(&format!("docs/guide/{chapter}.md"));
+        (chapter, text)
+    }));
+    for (chapter, text) in texts {
+        for program in text.split("```rust").skip(1).filter_map(|rest| rest.split("```").next()) {
+            let hidden = program.lines().find(|line| line.trim_start().starts_with("# "));
+            assert_eq!(hidden, None, "{chapter}");
+        }
+    }
+}

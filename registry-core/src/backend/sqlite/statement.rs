@@ -85,5 +85,7 @@ pub(super) fn execute(
     }
     let result = database
         .run(statement.effects, |connection| connection.execute_returning_count(&statement.query));
+    let result =
+        result.map(|changed| if sql::counts_changes(&statement.sql) { changed } else { 0 });
     answer.finish((result, database.has_cached()));
 }

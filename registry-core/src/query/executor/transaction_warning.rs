@@ -18,7 +18,7 @@ pub(super) fn warn_if_outside_transaction<B: Bind>(
         if registry.is_first_warning_at(B::KEY, at) {
             tracing::warn!(
                 target: "registry",
-                bind = B::KEY,
+                bind = %B::KEY,
                 place = %at,
                 "a query is run on the registry in a scope, and is no part of its unit of work: it is committed by \
                  itself, and does not see uncommitted changes of the unit of work (logged once for this place)"
