@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use registry_core::{
-    InsertBatchedDsl, RecordOptions, RecordedQueries, Registry, RunQueryDsl, Scope, UnitOfWork,
-    assert_queries,
+    BindDsl, InsertBatchedDsl, RecordOptions, RecordedQueries, Registry, RunQueryDsl, Scope,
+    UnitOfWork, assert_queries,
 };
 
 use super::{Shop, order, orders, registry, registry_with};
