@@ -276,6 +276,11 @@ async fn tags_of_scopes_follow_their_statements() {
     outer.enter(work).await.expect("three counts");
     outer.end().await;
     count().get_result::<i64>(&registry).await.expect("a count");
+    // An inner scope has the tags of the outer one, where it has none of its own.
+    let inner = registry.new_scope();
+    inner.set_tag("job", "inside");
+    let inside = outer.enter(inner.enter(count().get_result::<i64>(&registry)));
+    inside.await.expect("a count");
     let sent = sent_by("scopes");
     let application = application_of("scopes");
     let application = ("application", application.as_str());
@@ -284,6 +289,7 @@ async fn tags_of_scopes_follow_their_statements() {
         pairs(&[application, ("job", "j"), ("route", "/inner")]),
         pairs(&[application, ("controller", "c"), ("route", "/outer")]),
         pairs(&[application]),
+        pairs(&[application, ("controller", "c"), ("job", "inside"), ("route", "/outer")]),
     ];
     let tags: Vec<_> = sent.iter().map(|sql| tags_of(sql).1).collect();
     assert_eq!(tags, expected);

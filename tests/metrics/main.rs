@@ -20,6 +20,7 @@ mod everything;
 mod exporter;
 mod guide;
 mod list;
+mod queries;
 mod replicas;
 mod tenants;
 

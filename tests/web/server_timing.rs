@@ -46,6 +46,24 @@ async fn streams(State(registry): State<Registry>) -> Result<Response, Error> {
     Ok(Body::from_stream(ids.map_ok(|id| format!("{id}\n"))).into_response())
 }
 
+/// A query in the task of the request, one in a scope inside, one each in tasks that have entered the scope, have its unit of
+/// work, and have neither.
+async fn spawns(State(registry): State<Registry>) -> Result<&'static str, Error> {
+    let count = |registry: &Registry| {
+        let registry = registry.clone();
+        async move { visits::table.count().get_result::<i64>(&registry).await }
+    };
+    count(&registry).await?;
+    registry.new_scope().enter(count(&registry)).await?;
+    let (scope, entered) = (Scope::current()?, count(&registry));
+    tokio::spawn(async move { scope.enter(entered).await }).await.expect("no panic")?;
+    let mut work = UnitOfWork::current().await?;
+    let with_work = async move { hits::table.count().get_result::<i64>(&mut *work).await };
+    tokio::spawn(with_work).await.expect("no panic")?;
+    tokio::spawn(count(&registry)).await.expect("no panic")?;
+    Ok("done")
+}
+
 /// Serves these handlers, with the layer as `adapt` makes it. Nothing is recorded beyond `recorded`.
 async fn served(
     recorded: impl Into<RecordOptions>,
@@ -65,6 +83,7 @@ async fn served(
         .route("/busy", get(busy))
         .route("/fails", get(fails))
         .route("/many", get(many))
+        .route("/spawns", get(spawns))
         .route("/streams", get(streams))
         .route("/idle", get(async || "idle"))
         .layer(adapt(ScopeLayer::new(registry.clone())))
@@ -127,6 +146,13 @@ async fn response_without_queries_or_without_the_option_says_nothing() {
     let answer = request(&address, "GET", "/busy", "").await;
     assert!(counts(&answer).is_empty(), "{}", answer.head);
     assert!(answer.head.contains("render;dur=1"));
+}
+
+#[tokio::test]
+async fn queries_of_inner_scopes_and_tasks_count_if_they_belong_to_the_request() {
+    let address = served(false, |layer| layer.server_timing(true)).await;
+    let answer = request(&address, "GET", "/spawns", "").await;
+    assert_eq!(counts(&answer), pairs(&[("db-audit", "3 queries"), ("db-shop", "1 query")]));
 }
 
 #[tokio::test]

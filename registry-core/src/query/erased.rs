@@ -320,4 +320,15 @@ mod tests {
         drop(sent);
         assert!(kept.into_repeatable(RetryRule::Always).is_none(), "it was not kept");
     }
+
+    #[test]
+    fn text_of_a_query_that_cannot_be_written_is_told_and_not_sent() {
+        let nothing = None::<diesel::dsl::Eq<words::id, i32>>;
+        let update = diesel::update(words::table).set(nothing);
+        let mut query = ErasedQuery::<Sqlite, ()>::new(update);
+        assert_eq!(&*query.statement(false).sql, "", "an update of nothing has no text");
+        let written = query.to_sql(&mut Default::default(), &Sqlite);
+        let error = written.expect_err("it fails when it is sent");
+        assert!(matches!(error, diesel::result::Error::QueryBuilderError(_)), "{error:?}");
+    }
 }

@@ -81,3 +81,80 @@ impl Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::super::observed::CANCELLED;
+    use super::*;
+
+    fn query(error: Option<&'static str>) -> RecordedQuery {
+        RecordedQuery {
+            statement: "SELECT a FROM t".into(),
+            bind: BindKey::DEFAULT,
+            tenant: None,
+            role: Role::Primary,
+            operation: None,
+            table: None,
+            started: SystemTime::now(),
+            elapsed: Duration::from_millis(1),
+            place: None,
+            rows: None,
+            error,
+        }
+    }
+
+    fn of_tenant(tenant: &str) -> RecordedQuery {
+        RecordedQuery { tenant: Some(tenant.into()), ..query(None) }
+    }
+
+    /// How many queries of a database there were, and how many of them have failed.
+    fn counts(snapshot: &ActivitySnapshot, tenant: Option<&str>) -> Option<(u64, u64)> {
+        let tenant = tenant.map(Arc::from);
+        let database = Database { key: BindKey::DEFAULT, tenant, role: Role::Primary };
+        snapshot.databases.get(&database).map(|counts| (counts.queries, counts.failed))
+    }
+
+    #[test]
+    fn only_the_last_failures_are_kept_and_all_are_counted() {
+        let activity = Activity::default();
+        activity.record(&query(None), false);
+        for number in 0..MOST_FAILURES + 3 {
+            let statement = number.to_string().into();
+            activity.record(&RecordedQuery { statement, ..query(Some("other")) }, false);
+        }
+        let snapshot = activity.snapshot();
+        let kept = snapshot.failures.iter().map(|query| query.statement.to_string());
+        let last = (3..MOST_FAILURES + 3).map(|number| number.to_string());
+        assert!(kept.eq(last), "{:?}", snapshot.failures);
+        let failed = MOST_FAILURES as u64 + 3;
+        assert_eq!(counts(&snapshot, None), Some((failed + 1, failed)));
+    }
+
+    #[test]
+    fn dropped_query_is_no_failure_and_a_failed_commit_is_one() {
+        let activity = Activity::default();
+        activity.record(&query(Some(CANCELLED)), false);
+        activity.record(&query(Some(CANCELLED)), true);
+        activity.record(&query(None), true);
+        let snapshot = activity.snapshot();
+        assert_eq!((counts(&snapshot, None), snapshot.failures.len()), (Some((1, 0)), 0));
+        activity.record(&query(Some("serialization_failure")), true);
+        let snapshot = activity.snapshot();
+        assert_eq!((counts(&snapshot, None), snapshot.failures.len()), (Some((2, 1)), 1));
+    }
+
+    #[test]
+    fn tenants_beyond_the_limit_count_for_the_bind_as_a_whole() {
+        let activity = Activity::default();
+        for number in 0..MOST_DATABASES + 5 {
+            activity.record(&of_tenant(&number.to_string()), false);
+        }
+        activity.record(&of_tenant("0"), false);
+        let snapshot = activity.snapshot();
+        assert_eq!(snapshot.databases.len(), MOST_DATABASES + 1);
+        assert_eq!(counts(&snapshot, Some("0")), Some((2, 0)));
+        assert_eq!(counts(&snapshot, None), Some((5, 0)));
+    }
+}

@@ -227,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn slow_query_is_forgotten_when_its_time_is_over() {
+        let recorder = Recorder::of_registry(RecordOptions::new());
+        recorder.record(&query("old", 40));
+        recorder.state().slowest[0].0 = Instant::now();
+        assert!(recorder.queries().slowest().is_empty(), "it is not shown any more");
+        recorder.record(&query("new", 10));
+        assert_eq!(recorder.state().slowest.len(), 1, "it is not kept any more");
+        assert_eq!(statements(recorder.queries().slowest()), ["new"]);
+    }
+
+    #[test]
     fn repeated_statement_is_told_once() {
         let recorder = Recorder::of_scope(RecordOptions::new().warn_repeated(3));
         // From one place.

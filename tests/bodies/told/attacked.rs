@@ -65,6 +65,22 @@ async fn query_that_succeeds_in_its_second_run_has_no_error() {
 }
 
 #[tokio::test]
+async fn query_that_is_dropped_in_its_second_run_was_cancelled() {
+    // Elsewhere no statement becomes stale.
+    if NAME != "postgres" {
+        return;
+    }
+    let registry = registry().await;
+    let buyers = || orders::table.select(orders::buyer);
+    buyers().load::<String>(&registry).await.expect("it is prepared");
+    run_sql::<Shop>(&registry, "ALTER TABLE orders ALTER COLUMN buyer TYPE text").await;
+    let scope = registry.new_scope();
+    let rows = scope.enter(buyers().load_stream::<String>(&registry)).await.expect("a stream");
+    drop(rows);
+    assert_eq!(told(&scope.queries()), [("SELECT", None, Some("cancelled"))]);
+}
+
+#[tokio::test]
 async fn stream_without_rows_has_had_none() {
     let registry = registry().await;
     let scope = registry.new_scope();

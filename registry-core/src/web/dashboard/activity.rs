@@ -87,3 +87,32 @@ fn add(sum: &mut QueryCounts, counts: &QueryCounts) {
     sum.failed += counts.failed;
     sum.latencies.add(&counts.latencies);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Role;
+
+    fn snapshot(counts: &[(Option<&str>, u64)]) -> ActivitySnapshot {
+        let databases = counts.iter().map(|(tenant, queries)| {
+            let tenant = tenant.map(Arc::from);
+            let database = Database { key: BindKey::DEFAULT, tenant, role: Role::Primary };
+            (database, QueryCounts { queries: *queries, ..QueryCounts::default() })
+        });
+        ActivitySnapshot { databases: databases.collect(), ..ActivitySnapshot::default() }
+    }
+
+    #[test]
+    fn activity_is_what_was_done_since_the_last_reading() {
+        let mut reader = ActivityReader::default();
+        let mut read = |counts: &[(Option<&str>, u64)]| {
+            let elapsed = Duration::from_secs(2);
+            let read = reader.read(snapshot(counts), &[BindKey::DEFAULT], elapsed);
+            let of = |activity: Option<Activity>| activity.map(|activity| activity.per_second);
+            (of(read.of_bind(BindKey::DEFAULT)), of(read.of_tenant(BindKey::DEFAULT, "acme")))
+        };
+        assert_eq!(read(&[(None, 100)]), (None, None), "it is not known since when");
+        assert_eq!(read(&[(None, 110), (Some("acme"), 4)]), (Some(7.0), Some(2.0)));
+        assert_eq!(read(&[(None, 110), (Some("acme"), 10)]), (Some(3.0), Some(3.0)));
+    }
+}
