@@ -118,6 +118,20 @@ async fn recorded_queries_are_shown_without_their_values() {
 }
 
 #[tokio::test]
+async fn failed_query_is_shown_where_nothing_is_recorded() {
+    let registry = Registry::builder().bind("default", "sqlite::memory:").build();
+    let registry = registry.expect("good settings");
+    let address = serve(page_of(&registry)).await;
+    // Failures are kept from the first look on.
+    get(address, "/databases", "").await;
+    let select = sql_query("SELECT 'dist1nctive' FROM nothing").bound_to::<Main>();
+    assert!(select.execute(&registry).await.is_err(), "there is no such table");
+    let page = get(address, "/databases", "").await.body;
+    assert!(page.contains("SELECT ? FROM nothing") && page.contains("content.rs:"), "{page}");
+    assert!(!page.contains("dist1nctive"), "{page}");
+}
+
+#[tokio::test]
 async fn verification_is_run_when_it_is_asked_for() {
     let registry = Registry::builder().bind("default", "sqlite::memory:").build();
     let registry = registry.expect("good settings");

@@ -36,8 +36,6 @@ pub(crate) struct Database {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QueryCounts {
     pub(crate) queries: u64,
-    /// Those of them that have failed. A query whose future was dropped is none of them.
-    pub(crate) failed: u64,
     pub(crate) latencies: Latencies,
 }
 
@@ -69,7 +67,6 @@ impl Activity {
         }
         let counts = state.databases.entry(database).or_default();
         counts.queries += 1;
-        counts.failed += u64::from(has_failed);
         counts.latencies.record(query.elapsed);
     }
 
@@ -109,11 +106,11 @@ mod tests {
         RecordedQuery { tenant: Some(tenant.into()), ..query(None) }
     }
 
-    /// How many queries of a database there were, and how many of them have failed.
-    fn counts(snapshot: &ActivitySnapshot, tenant: Option<&str>) -> Option<(u64, u64)> {
+    /// How many queries of a database there were.
+    fn count(snapshot: &ActivitySnapshot, tenant: Option<&str>) -> Option<u64> {
         let tenant = tenant.map(Arc::from);
         let database = Database { key: BindKey::DEFAULT, tenant, role: Role::Primary };
-        snapshot.databases.get(&database).map(|counts| (counts.queries, counts.failed))
+        snapshot.databases.get(&database).map(|counts| counts.queries)
     }
 
     #[test]
@@ -128,8 +125,7 @@ mod tests {
         let kept = snapshot.failures.iter().map(|query| query.statement.to_string());
         let last = (3..MOST_FAILURES + 3).map(|number| number.to_string());
         assert!(kept.eq(last), "{:?}", snapshot.failures);
-        let failed = MOST_FAILURES as u64 + 3;
-        assert_eq!(counts(&snapshot, None), Some((failed + 1, failed)));
+        assert_eq!(count(&snapshot, None), Some(MOST_FAILURES as u64 + 4));
     }
 
     #[test]
@@ -139,10 +135,10 @@ mod tests {
         activity.record(&query(Some(CANCELLED)), true);
         activity.record(&query(None), true);
         let snapshot = activity.snapshot();
-        assert_eq!((counts(&snapshot, None), snapshot.failures.len()), (Some((1, 0)), 0));
+        assert_eq!((count(&snapshot, None), snapshot.failures.len()), (Some(1), 0));
         activity.record(&query(Some("serialization_failure")), true);
         let snapshot = activity.snapshot();
-        assert_eq!((counts(&snapshot, None), snapshot.failures.len()), (Some((2, 1)), 1));
+        assert_eq!((count(&snapshot, None), snapshot.failures.len()), (Some(2), 1));
     }
 
     #[test]
@@ -154,7 +150,7 @@ mod tests {
         activity.record(&of_tenant("0"), false);
         let snapshot = activity.snapshot();
         assert_eq!(snapshot.databases.len(), MOST_DATABASES + 1);
-        assert_eq!(counts(&snapshot, Some("0")), Some((2, 0)));
-        assert_eq!(counts(&snapshot, None), Some((5, 0)));
+        assert_eq!(count(&snapshot, Some("0")), Some(2));
+        assert_eq!(count(&snapshot, None), Some(5));
     }
 }

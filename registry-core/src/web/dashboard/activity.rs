@@ -60,7 +60,6 @@ impl ActivityReader {
             let new = match last.get(database) {
                 Some(before) => QueryCounts {
                     queries: counts.queries.saturating_sub(before.queries),
-                    failed: counts.failed.saturating_sub(before.failed),
                     latencies: counts.latencies.since(&before.latencies),
                 },
                 None => counts.clone(),
@@ -84,7 +83,6 @@ impl ActivityReader {
 
 fn add(sum: &mut QueryCounts, counts: &QueryCounts) {
     sum.queries += counts.queries;
-    sum.failed += counts.failed;
     sum.latencies.add(&counts.latencies);
 }
 
