@@ -92,11 +92,14 @@ pub(crate) fn only_reads(sql: &str) -> bool {
 }
 
 /// Whether SQLite counts the rows that a statement changes. After any other, `sqlite3_changes` is still that of an earlier
-/// statement (<https://sqlite.org/c3ref/changes.html>).
+/// statement (<https://sqlite.org/c3ref/changes.html>). Also true for a `WITH` of which it is not known.
 #[cfg(feature = "sqlite")]
 pub(crate) fn counts_changes(sql: &str) -> bool {
-    let operation = summary(Dialect::Sqlite, sql).operation;
-    matches!(operation.as_deref(), Some("INSERT" | "REPLACE" | "UPDATE" | "DELETE"))
+    match first_word(&mut Lexer::new(Dialect::Sqlite, sql)) {
+        word::INSERT | word::REPLACE | word::UPDATE | word::DELETE => true,
+        word::WITH => summary(Dialect::Sqlite, sql).operation.as_deref() != Some("SELECT"),
+        _ => false,
+    }
 }
 
 /// [`word::NONE`] if the text does not begin with a word.
@@ -241,6 +244,7 @@ mod tests {
             "INSERT INTO t VALUES (1)",
             "-- why\nreplace INTO t VALUES (1)",
             "WITH n AS (SELECT 1) UPDATE t SET a = 1",
+            "WITH n AS (SELECT 1) REPLACE INTO t SELECT * FROM n",
             "DELETE FROM t RETURNING a",
         ] {
             assert!(counts_changes(sql), "{sql}");

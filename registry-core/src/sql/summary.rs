@@ -40,7 +40,9 @@ pub(crate) fn summary(dialect: Dialect, sql: &str) -> Summary {
     let mut operation = operation_of(lexer.text(first));
     reader.lexer = lexer;
     if verb == word::WITH {
-        match reader.find(&[word::SELECT, word::INSERT, word::UPDATE, word::DELETE, word::MERGE]) {
+        let verbs =
+            [word::SELECT, word::INSERT, word::REPLACE, word::UPDATE, word::DELETE, word::MERGE];
+        match reader.find(&verbs) {
             Some(token) => {
                 verb = keyword(reader.lexer.bytes(token));
                 operation = operation_of(reader.lexer.text(token));
@@ -195,6 +197,8 @@ mod tests {
         assert_summary(Postgres, "(SELECT 1 FROM a) UNION (SELECT 1 FROM b)", "SELECT", Some("a"));
         let with = "WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x";
         assert_summary(Postgres, with, "INSERT", Some("b"));
+        let with = "WITH x AS (SELECT 1 FROM a) REPLACE INTO b SELECT * FROM x";
+        assert_summary(Sqlite, with, "REPLACE", Some("b"));
         let distinct = "SELECT a IS DISTINCT FROM \"value\" FROM t";
         assert_summary(Sqlite, distinct, "SELECT", Some("t"));
         assert_summary(Postgres, "SELECT 1", "SELECT", None);

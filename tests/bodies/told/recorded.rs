@@ -102,7 +102,7 @@ async fn statements_of_diesel_async_are_recorded_without_place() {
 }
 
 #[tokio::test]
-async fn statements_that_change_no_row_have_the_count_of_none_before_them() {
+async fn statement_that_changes_no_row_has_the_count_zero() {
     let registry = registry().await;
     let scope = registry.new_scope();
     let rows = [1, 2, 3].map(order).to_vec();
