@@ -81,25 +81,11 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::super::observed::CANCELLED;
     use super::*;
 
     fn query(error: Option<&'static str>) -> RecordedQuery {
-        RecordedQuery {
-            statement: "SELECT a FROM t".into(),
-            bind: BindKey::DEFAULT,
-            tenant: None,
-            role: Role::Primary,
-            operation: None,
-            table: None,
-            started: SystemTime::now(),
-            elapsed: Duration::from_millis(1),
-            place: None,
-            rows: None,
-            error,
-        }
+        RecordedQuery { error, ..RecordedQuery::of_test("SELECT a FROM t", 1) }
     }
 
     fn of_tenant(tenant: &str) -> RecordedQuery {

@@ -60,6 +60,26 @@ impl RecordedQuery {
     }
 }
 
+#[cfg(test)]
+impl RecordedQuery {
+    /// A query on the default bind that has succeeded, without a place.
+    pub(super) fn of_test(statement: &str, millis: u64) -> Self {
+        Self {
+            statement: statement.into(),
+            bind: BindKey::DEFAULT,
+            tenant: None,
+            role: Role::Primary,
+            operation: None,
+            table: None,
+            started: SystemTime::now(),
+            elapsed: Duration::from_millis(millis),
+            place: None,
+            rows: None,
+            error: None,
+        }
+    }
+}
+
 /// One line: the bind and the tenant, how long it took, the rows or the error, the statement, and the place.
 impl fmt::Display for RecordedQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -160,26 +160,11 @@ fn hash(statement: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::bind_key::BindKey;
-    use crate::settings::Role;
 
     fn query(statement: &str, millis: u64) -> RecordedQuery {
-        RecordedQuery {
-            statement: statement.into(),
-            bind: BindKey::DEFAULT,
-            tenant: None,
-            role: Role::Primary,
-            operation: None,
-            table: None,
-            started: SystemTime::now(),
-            elapsed: Duration::from_millis(millis),
-            place: Some(Location::caller()),
-            rows: None,
-            error: None,
-        }
+        let place = Some(Location::caller());
+        RecordedQuery { place, ..RecordedQuery::of_test(statement, millis) }
     }
 
     fn statements(queries: &[RecordedQuery]) -> Vec<&str> {
